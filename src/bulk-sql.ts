@@ -1,0 +1,35 @@
+/**
+ * Large work is set-based SQL: rows travel as one JSON parameter and become a table inside the statement. The forms
+ * that differ between databases live here and nowhere else.
+ */
+
+/**
+ * A table expression over a JSON array of arrays bound to `parameter` (`$1`…), one column for each name:
+ * `SELECT … FROM ${jsonTable('$1', ['id', 'name'])} AS rows`.
+ */
+export function jsonTable(parameter: string, columns: readonly string[]): string {
+  const picked = columns.map((column, index) => `value ->> ${index} AS "${column}"`);
+  return `(SELECT ${picked.join(', ')} FROM json_each(${parameter}))`;
+}
+
+/** A list for `IN (…)` over a JSON array of strings bound to `parameter`. */
+export function jsonList(parameter: string): string {
+  return `(SELECT value FROM json_each(${parameter}))`;
+}
+
+/** Orders as the database's BINARY collation does: by the bytes of UTF-8, which JavaScript's `<` does not. */
+export function compareUtf8(a: string, b: string): number {
+  // Code units and bytes agree until a surrogate pair (U+10000 and up) meets U+E000…U+FFFF.
+  const length = Math.min(a.length, b.length);
+  for (let at = 0; at < length; at += 1) {
+    const left = a.charCodeAt(at);
+    const right = b.charCodeAt(at);
+    if (left !== right) return rank(left) - rank(right);
+  }
+  return a.length - b.length;
+}
+
+function rank(codeUnit: number): number {
+  const isSurrogate = codeUnit >= 0xd800 && codeUnit <= 0xdfff;
+  return isSurrogate ? codeUnit + 0x10000 : codeUnit;
+}

@@ -1,0 +1,51 @@
+import { Column, Entity, Index, PrimaryGeneratedColumn } from 'typeorm';
+import { moment, optionalMoment } from './columns.js';
+
+/** See exports/batches.ts for how a batch moves between these. */
+export enum BatchState {
+  PLANNED = 'PLANNED',
+  SENDING = 'SENDING',
+  ACCEPTED = 'ACCEPTED',
+  SETTLED = 'SETTLED',
+  SPLIT = 'SPLIT',
+}
+
+/** The entries of a ledger from one key to another that one request carries, and what became of it. */
+@Entity('batches')
+@Index('batches_run_state', ['runId', 'state'])
+export class Batch {
+  @PrimaryGeneratedColumn('increment', { type: 'integer' })
+  id!: number;
+
+  @Column('varchar')
+  runId!: string;
+
+  @Column('varchar')
+  fromKey!: string;
+
+  /** Inclusive. */
+  @Column('varchar')
+  toKey!: string;
+
+  /** How many contacts the range holds that are still to be decided. */
+  @Column('integer')
+  contacts!: number;
+
+  @Column('varchar')
+  state!: BatchState;
+
+  /** How often the destination accepted it and then lost it. */
+  @Column('integer')
+  losses!: number;
+
+  /** When the last request was about to begin: quota windows are rebuilt from it. */
+  @Column(moment)
+  intentAt!: Date;
+
+  /** The destination's name for the accepted batch. */
+  @Column('varchar', { nullable: true })
+  receipt!: string | null;
+
+  @Column(optionalMoment)
+  acceptedAt!: Date | null;
+}

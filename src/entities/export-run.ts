@@ -1,0 +1,175 @@
+import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { GraphQLDateTimeISO } from 'graphql-scalars';
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { moment, optionalMoment } from './columns.js';
+import { Problem } from './problem.js';
+
+export enum ExportRunState {
+  QUEUED = 'QUEUED',
+  RUNNING = 'RUNNING',
+  CANCELING = 'CANCELING',
+  SUCCEEDED = 'SUCCEEDED',
+  SUCCEEDED_WITH_WARNINGS = 'SUCCEEDED_WITH_WARNINGS',
+  FAILED = 'FAILED',
+  CANCELED = 'CANCELED',
+  SKIPPED = 'SKIPPED',
+}
+registerEnumType(ExportRunState, {
+  name: 'ExportRunState',
+  description: 'Where a run stands. The last five are final: nothing changes after them.',
+  valuesConfig: {
+    QUEUED: { description: 'Waits for its turn; nothing was looked at yet.' },
+    RUNNING: { description: 'Under way; `phase` says how far.' },
+    CANCELING: { description: 'Nothing more is sent; what was accepted is still followed up.' },
+    SUCCEEDED: { description: 'The destination confirmed everything.' },
+    SUCCEEDED_WITH_WARNINGS: {
+      description:
+        'Everything planned was sent, but somebody is rejected or unconfirmed or was skipped for a missing or invalid address.',
+    },
+    FAILED: { description: 'Somebody planned was never sent; `problem` says why.' },
+    CANCELED: { description: 'Somebody asked for an end.' },
+    SKIPPED: { description: 'Ended before anything was sent; `problem` says why.' },
+  },
+});
+
+export enum ExportRunPhase {
+  PREPARING = 'PREPARING',
+  SENDING = 'SENDING',
+  CONFIRMING = 'CONFIRMING',
+}
+registerEnumType(ExportRunPhase, {
+  name: 'ExportRunPhase',
+  description: 'What a running run is doing.',
+  valuesConfig: {
+    PREPARING: { description: 'Works out who is to be sent.' },
+    SENDING: { description: 'Sends, and asks about what was accepted.' },
+    CONFIRMING: { description: 'Everything is sent; the last outcomes are awaited.' },
+  },
+});
+
+export enum ExportRunTrigger {
+  ON_DEMAND = 'ON_DEMAND',
+}
+registerEnumType(ExportRunTrigger, {
+  name: 'ExportRunTrigger',
+  description: 'What started a run.',
+  valuesConfig: { ON_DEMAND: { description: 'Somebody asked for this export.' } },
+});
+
+/**
+ * One execution of an export.
+ *
+ * The counters live here, and change in the transaction that decides the people they count:
+ * members = skipped + toSend, and in a final state toSend = confirmed + rejected + unconfirmed + notSent.
+ */
+@Entity('export_runs')
+@Index('export_runs_number', ['exportId', 'number'], { unique: true })
+@Index('export_runs_idempotency', ['exportId', 'idempotencyKey'], { unique: true })
+// One run of an export is active and at most one more is queued, whoever asks at the same time.
+@Index('export_runs_one_active', ['exportId'], { unique: true, where: `"state" IN ('RUNNING', 'CANCELING')` })
+@Index('export_runs_one_queued', ['exportId'], { unique: true, where: `"state" = 'QUEUED'` })
+@Index('export_runs_unfinished', ['account'], { where: `"state" IN ('QUEUED', 'RUNNING', 'CANCELING')` })
+@ObjectType({ description: 'One execution of an export.' })
+export class ExportRun {
+  @Field(() => ID)
+  @PrimaryColumn('varchar')
+  id!: string;
+
+  @Column('varchar')
+  exportId!: string;
+
+  /** Counts the runs of one export from 1; the ledger notes it. */
+  @Column('integer')
+  number!: number;
+
+  @Field(() => ExportRunTrigger)
+  @Column('varchar')
+  trigger!: ExportRunTrigger;
+
+  @Column('varchar', { nullable: true })
+  requestedById!: string | null;
+
+  @Column('varchar', { nullable: true })
+  idempotencyKey!: string | null;
+
+  @Field(() => ExportRunState)
+  @Column('varchar')
+  state!: ExportRunState;
+
+  @Field(() => ExportRunPhase, { nullable: true, description: 'Null unless the run is under way.' })
+  @Column('varchar', { nullable: true })
+  phase!: ExportRunPhase | null;
+
+  @Field(() => Problem, { nullable: true, description: 'Why the run failed or was skipped.' })
+  @Column('simple-json', { nullable: true })
+  problem!: Problem | null;
+
+  /** Where the run goes, as it was when it was taken up; a connection that differs later ends it. */
+  @Column('varchar')
+  connectionId!: string;
+
+  @Column('integer')
+  connectionRevision!: number;
+
+  /** The destination account whose pump works the run. */
+  @Column('varchar')
+  account!: string;
+
+  @Column('varchar')
+  listId!: string;
+
+  @Column('boolean')
+  runAutomations!: boolean;
+
+  /** Set once the run is prepared. */
+  @Column('integer', { nullable: true })
+  ledgerId!: number | null;
+
+  @Field(() => GraphQLDateTimeISO)
+  @Column(moment)
+  queuedAt!: Date;
+
+  @Field(() => GraphQLDateTimeISO, { nullable: true })
+  @Column(optionalMoment)
+  startedAt!: Date | null;
+
+  @Field(() => GraphQLDateTimeISO, { nullable: true })
+  @Column(optionalMoment)
+  finishedAt!: Date | null;
+
+  @Field(() => GraphQLDateTimeISO, { nullable: true, description: 'When somebody asked for an end.' })
+  @Column(optionalMoment)
+  cancelRequestedAt!: Date | null;
+
+  @Field(() => Int, { description: '1, plus one for every time the run was taken up again.' })
+  @Column('integer')
+  attempt!: number;
+
+  /** Grows with every change that is published. */
+  @Column('integer')
+  sequence!: number;
+
+  @Column('integer', { nullable: true })
+  members!: number | null;
+
+  @Column('integer')
+  skipped!: number;
+
+  @Column('integer')
+  toSend!: number;
+
+  @Column('integer')
+  accepted!: number;
+
+  @Column('integer')
+  confirmed!: number;
+
+  @Column('integer')
+  rejected!: number;
+
+  @Column('integer')
+  unconfirmed!: number;
+
+  @Column('integer')
+  notSent!: number;
+}

@@ -1,0 +1,88 @@
+import { Field, ID, ObjectType } from 'type-graphql';
+import { GraphQLDateTimeISO } from 'graphql-scalars';
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { moment } from './columns.js';
+
+@ObjectType({
+  description: "Which profile attributes fill the contact's fields. All are names of attributes.",
+})
+export class Mapping {
+  @Field(() => String, { description: 'Required: a contact is known by its e-mail address.' })
+  email!: string;
+
+  @Field(() => String, { nullable: true })
+  firstName?: string | null;
+
+  @Field(() => String, { nullable: true })
+  lastName?: string | null;
+
+  @Field(() => String, { nullable: true })
+  phone?: string | null;
+}
+
+@ObjectType({ description: 'A list at the destination.' })
+export class DestinationList {
+  @Field(() => ID, { description: 'As the destination knows it.' })
+  id!: string;
+
+  @Field(() => String)
+  name!: string;
+}
+
+@Entity('exports')
+@ObjectType({ description: 'Segments that are sent to a list at the destination, through one connection.' })
+export class Export {
+  @Field(() => ID)
+  @PrimaryColumn('varchar')
+  id!: string;
+
+  @Field(() => String)
+  @Column('varchar')
+  name!: string;
+
+  /** Null: detached. */
+  @Index('exports_connection')
+  @Column('varchar', { nullable: true })
+  connectionId!: string | null;
+
+  @Field(() => DestinationList, {
+    description: 'The list that receives the contacts, with its name when it was chosen.',
+  })
+  @Column('simple-json')
+  list!: DestinationList;
+
+  /** The account that the list belongs to. */
+  @Column('varchar')
+  account!: string;
+
+  @Field(() => Mapping)
+  @Column('simple-json')
+  mapping!: Mapping;
+
+  @Field(() => Boolean, {
+    description: 'Whether the destination starts its automations for the contacts sent.',
+  })
+  @Column('boolean')
+  runAutomations!: boolean;
+
+  @Field(() => GraphQLDateTimeISO)
+  @Column(moment)
+  createdAt!: Date;
+
+  @Field(() => GraphQLDateTimeISO)
+  @Column(moment)
+  updatedAt!: Date;
+
+  @Column('varchar', { nullable: true })
+  updatedById!: string | null;
+}
+
+@Entity('export_segments')
+export class ExportSegment {
+  @PrimaryColumn('varchar')
+  exportId!: string;
+
+  @Index('export_segments_segment')
+  @PrimaryColumn('varchar')
+  segmentId!: string;
+}

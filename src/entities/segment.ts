@@ -1,0 +1,92 @@
+import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { GraphQLDateTimeISO } from 'graphql-scalars';
+import { Column, Entity, Index, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
+import { moment, optionalMoment } from './columns.js';
+
+export enum SegmentKind {
+  STATIC = 'STATIC',
+}
+registerEnumType(SegmentKind, {
+  name: 'SegmentKind',
+  description: 'How a segment gets its members.',
+  valuesConfig: { STATIC: { description: 'Its members were given, by an import.' } },
+});
+
+export enum SegmentState {
+  ACTIVE = 'ACTIVE',
+  INACTIVE = 'INACTIVE',
+}
+registerEnumType(SegmentState, {
+  name: 'SegmentState',
+  description: 'Whether exports use the segment.',
+  valuesConfig: {
+    ACTIVE: { description: 'Exports send its members.' },
+    INACTIVE: { description: 'Kept, but exports pass over it.' },
+  },
+});
+
+@Entity('segments')
+@ObjectType({ description: 'A named set of profiles.' })
+export class Segment {
+  @Field(() => ID)
+  @PrimaryColumn('varchar')
+  id!: string;
+
+  @Field(() => String, { description: 'Unique among the segments.' })
+  @Index('segments_name', { unique: true })
+  @Column('varchar')
+  name!: string;
+
+  @Field(() => SegmentKind)
+  @Column('varchar')
+  kind!: SegmentKind;
+
+  @Field(() => SegmentState)
+  @Column('varchar')
+  state!: SegmentState;
+
+  @Field(() => Int, { description: 'How many profiles it holds.' })
+  @Column('integer')
+  memberCount!: number;
+
+  /** The generation of members that counts; null: it never had any. */
+  @Column('integer', { nullable: true })
+  generation!: number | null;
+
+  @Field(() => GraphQLDateTimeISO, {
+    nullable: true,
+    description: 'When its members were last given; null: not yet.',
+  })
+  @Column(optionalMoment)
+  evaluatedAt!: Date | null;
+
+  @Field(() => GraphQLDateTimeISO)
+  @Column(moment)
+  createdAt!: Date;
+}
+
+/**
+ * One complete set of a segment's members. A new set is written beside the old one and becomes the segment's by one
+ * change of `Segment.generation`, so nobody ever sees half of it.
+ */
+@Entity('segment_generations')
+export class SegmentGeneration {
+  @PrimaryGeneratedColumn('increment', { type: 'integer' })
+  id!: number;
+
+  /** Null while an import fills it whose segment is not made yet. */
+  @Column('varchar', { nullable: true })
+  segmentId!: string | null;
+
+  @Column(moment)
+  createdAt!: Date;
+}
+
+@Entity('segment_members', { withoutRowid: true })
+export class SegmentMember {
+  @PrimaryColumn('integer')
+  generation!: number;
+
+  @PrimaryColumn('varchar')
+  profileId!: string;
+}

@@ -1,0 +1,37 @@
+import { ApiToken } from '../entities/api-token.js';
+import { Batch } from '../entities/batch.js';
+import { Connection } from '../entities/connection.js';
+import { Consent } from '../entities/consent.js';
+import { ExportRun } from '../entities/export-run.js';
+import { Export, ExportSegment } from '../entities/export.js';
+import { Ledger, LedgerEntry, StagedMember } from '../entities/ledger.js';
+import { ProfileAttribute } from '../entities/profile-attribute.js';
+import { Profile } from '../entities/profile.js';
+import { Rejection } from '../entities/rejection.js';
+import { Segment, SegmentGeneration, SegmentMember } from '../entities/segment.js';
+import { User } from '../entities/user.js';
+import { FirstTables1795469000000 } from '../migrations/1795469000000-first-tables.js';
+
+/** Every table and every migration, by name: nothing is found by looking through folders. */
+export const dataModel = {
+  entities: [
+    ApiToken,
+    Batch,
+    Connection,
+    Consent,
+    Export,
+    ExportRun,
+    ExportSegment,
+    Ledger,
+    LedgerEntry,
+    Profile,
+    ProfileAttribute,
+    Rejection,
+    Segment,
+    SegmentGeneration,
+    SegmentMember,
+    StagedMember,
+    User,
+  ],
+  migrations: [FirstTables1795469000000],
+};

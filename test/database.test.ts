@@ -1,0 +1,105 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import 'reflect-metadata';
+import { DataSource } from 'typeorm';
+import { openDatabase, type Database } from '../src/database.js';
+import { compareUtf8 } from '../src/bulk-sql.js';
+import { Profile } from '../src/entities/profile.js';
+import { dataModel } from '../src/server/data-model.js';
+
+describe('the database', () => {
+  let folder: string;
+  let database: Database;
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'sluice-database-'));
+    database = await openDatabase(join(folder, 'sluice.db'), dataModel);
+  });
+
+  afterEach(async () => {
+    await database.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  const insert = (id: string) =>
+    database.transact(({ manager }) => manager.insert(Profile, { id, attributes: {} }));
+
+  it('loses no acknowledged write beside a transaction that rolls back', async () => {
+    let openGate = () => {};
+    const gate = new Promise<void>((resolve) => (openGate = resolve));
+    const failing = database.transact(async ({ manager }) => {
+      await manager.insert(Profile, { id: 'doomed', attributes: {} });
+      await gate;
+      throw new Error('rolled back on purpose');
+    });
+    const beside = insert('kept');
+    openGate();
+    await expect(failing).rejects.toThrow('rolled back on purpose');
+    await beside;
+    expect((await database.reader.find(Profile)).map((profile) => profile.id)).toEqual(['kept']);
+  });
+
+  it('carries out twenty transactions that are asked for at once', async () => {
+    await Promise.all(Array.from({ length: 20 }, (_, index) => insert(`p${index}`)));
+    expect(await database.reader.count(Profile)).toBe(20);
+  });
+
+  it('shows a reader nothing of a transaction that is still open', async () => {
+    await database.transact(async ({ manager }) => {
+      await manager.insert(Profile, { id: 'half', attributes: {} });
+      expect(await database.reader.count(Profile)).toBe(0);
+    });
+    expect(await database.reader.count(Profile)).toBe(1);
+  });
+
+  it('refuses a write through the reader', async () => {
+    await expect(database.reader.insert(Profile, { id: 'x', attributes: {} })).rejects.toThrow(/readonly/i);
+  });
+
+  it('refuses a transaction inside a transaction instead of waiting for itself', async () => {
+    await expect(database.transact(() => insert('inner'))).rejects.toThrow('inside a transaction');
+  });
+
+  it('tells what was waiting for the commit only after it, and nothing after a rollback', async () => {
+    const told: string[] = [];
+    await database.transact(async ({ manager, afterCommit }) => {
+      afterCommit(() => told.push('committed'));
+      await manager.insert(Profile, { id: 'x', attributes: {} });
+      expect(told).toEqual([]);
+    });
+    const failed = database.transact(({ afterCommit }) => {
+      afterCommit(() => told.push('rolled back'));
+      return Promise.reject(new Error('no'));
+    });
+    await expect(failed).rejects.toThrow('no');
+    expect(told).toEqual(['committed']);
+  });
+
+  it('makes every commit durable before it is acknowledged', async () => {
+    const [row] = await database.transact(({ manager }) =>
+      manager.query<[{ synchronous: number }]>('PRAGMA synchronous'),
+    );
+    expect(row.synchronous).toBe(2);
+  });
+
+  it('has exactly the tables that the entities describe, and undoes its migrations', async () => {
+    const source = new DataSource({ type: 'sqlite', database: join(folder, 'sluice.db'), ...dataModel });
+    await source.initialize();
+    const drift = await source.driver.createSchemaBuilder().log();
+    expect(drift.upQueries.map((query) => query.query)).toEqual([]);
+    await source.undoLastMigration();
+    const left = await source.query<{ name: string }[]>(
+      `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'migrations'`,
+    );
+    expect(left).toEqual([]);
+    await source.destroy();
+  });
+
+  it('sorts text as JavaScript sorts it by the bytes of UTF-8', async () => {
+    const ids = ['Z', 'a', 'é', '\uffee', '😀', 'a\u0000', 'ab', ''];
+    for (const id of ids) await insert(`x${id}`);
+    const rows = await database.reader.query<{ id: string }[]>('SELECT "id" FROM "profiles" ORDER BY "id"');
+    expect(rows.map((row) => row.id)).toEqual(ids.map((id) => `x${id}`).sort(compareUtf8));
+  });
+});
