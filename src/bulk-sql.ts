@@ -1,3 +1,5 @@
+import type { EntityManager } from 'typeorm';
+
 /**
  * Large work is set-based SQL: rows travel as one JSON parameter and become a table inside the statement. The forms
  * that differ between databases live here and nowhere else.
@@ -15,6 +17,16 @@ export function jsonTable(parameter: string, columns: readonly string[]): string
 /** A list for `IN (…)` over a JSON array of strings bound to `parameter`. */
 export function jsonList(parameter: string): string {
   return `(SELECT value FROM json_each(${parameter}))`;
+}
+
+/**
+ * Runs a statement that changes rows, inside a transaction.
+ * @returns how many rows it changed.
+ */
+export async function execute(manager: EntityManager, sql: string, parameters: unknown[]): Promise<number> {
+  if (manager.queryRunner === undefined) throw new Error('execute needs the manager of a transaction');
+  const result = await manager.queryRunner.query(sql, parameters, true);
+  return result.affected ?? 0;
 }
 
 /** Orders as the database's BINARY collation does: by the bytes of UTF-8, which JavaScript's `<` does not. */

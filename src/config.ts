@@ -38,21 +38,21 @@ const SECRET_KEY_BYTES = 32;
  * @throws {ConfigError} that names the first setting that is wrong.
  */
 export function readConfig(env: Environment): Config {
-  const production = env['NODE_ENV'] === 'production';
-  const databaseFile = readDatabaseFile(env['DATABASE_URL'] ?? 'sqlite:./data/sluice.db');
+  const production = env.NODE_ENV === 'production';
+  const databaseFile = readDatabaseFile(env.DATABASE_URL ?? 'sqlite:./data/sluice.db');
   const config: Config = {
-    host: env['HOST'] ?? '127.0.0.1',
+    host: env.HOST ?? '127.0.0.1',
     port: readNumber(env, 'PORT', 4000, { min: 0, max: 65_535, whole: true }),
     databaseFile,
     dataFolder: databaseFile.replace(/[^/\\]*$/, '') || './',
-    secretKeys: readSecretKeys(env['SLUICE_SECRET_KEY']),
-    adminToken: readAdminToken(env['SLUICE_ADMIN_TOKEN']),
-    destinationSuffixes: readList(env['SLUICE_DESTINATION_SUFFIXES'] ?? 'api-us1.com,activehosted.com'),
-    sandboxHosts: readList(env['SLUICE_SANDBOX_HOSTS']),
+    secretKeys: readSecretKeys(env.SLUICE_SECRET_KEY),
+    adminToken: readAdminToken(env.SLUICE_ADMIN_TOKEN),
+    destinationSuffixes: readList(env.SLUICE_DESTINATION_SUFFIXES ?? 'api-us1.com,activehosted.com'),
+    sandboxHosts: readList(env.SLUICE_SANDBOX_HOSTS),
     sandboxTimeScale: readNumber(env, 'SLUICE_SANDBOX_TIME_SCALE', 1, { min: 1, max: 1_000_000 }),
-    corsOrigins: readList(env['SLUICE_CORS_ORIGINS']),
+    corsOrigins: readList(env.SLUICE_CORS_ORIGINS),
     runDeadlineMinutes: readNumber(env, 'SLUICE_RUN_DEADLINE_MINUTES', 90, { min: 1, max: 1_440 }),
-    logLevel: env['LOG_LEVEL'] ?? 'info',
+    logLevel: env.LOG_LEVEL ?? 'info',
     production,
   };
   if (!LOG_LEVELS.includes(config.logLevel)) {
@@ -80,7 +80,7 @@ function refuseInProduction(env: Environment): void {
     if (env[variable])
       throw new ConfigError(variable, 'it is for tests and demos, not for NODE_ENV=production');
   }
-  if (!env['SLUICE_SECRET_KEY']) {
+  if (!env.SLUICE_SECRET_KEY) {
     throw new ConfigError('SLUICE_SECRET_KEY', 'in production it must be given (32 random bytes, base64)');
   }
 }

@@ -9,7 +9,7 @@ import { DataSource, type DataSourceOptions, type EntityManager } from 'typeorm'
 export interface Transaction {
   readonly manager: EntityManager;
   /** Runs `effect` once the transaction is durable, and never if it rolls back: ring bells and publish from here. */
-  afterCommit(effect: () => void): void;
+  readonly afterCommit: (effect: () => void) => void;
 }
 
 /**
@@ -24,9 +24,9 @@ export interface Transaction {
 export interface Database {
   readonly reader: EntityManager;
   /** Runs `work` in a transaction and answers what it answers. Never wait for the network inside. */
-  transact<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+  readonly transact: <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
   /** Waits for what is under way, then closes. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 type DataModel = Pick<DataSourceOptions, 'entities' | 'migrations'>;

@@ -26,15 +26,14 @@ describe('the database', () => {
     database.transact(({ manager }) => manager.insert(Profile, { id, attributes: {} }));
 
   it('loses no acknowledged write beside a transaction that rolls back', async () => {
-    let openGate = () => {};
-    const gate = new Promise<void>((resolve) => (openGate = resolve));
+    const gate = Promise.withResolvers<undefined>();
     const failing = database.transact(async ({ manager }) => {
       await manager.insert(Profile, { id: 'doomed', attributes: {} });
-      await gate;
+      await gate.promise;
       throw new Error('rolled back on purpose');
     });
     const beside = insert('kept');
-    openGate();
+    gate.resolve(undefined);
     await expect(failing).rejects.toThrow('rolled back on purpose');
     await beside;
     expect((await database.reader.find(Profile)).map((profile) => profile.id)).toEqual(['kept']);

@@ -7,7 +7,8 @@ export enum BatchState {
   SENDING = 'SENDING',
   ACCEPTED = 'ACCEPTED',
   SETTLED = 'SETTLED',
-  SPLIT = 'SPLIT',
+  UNCONFIRMED = 'UNCONFIRMED',
+  DROPPED = 'DROPPED',
 }
 
 /** The entries of a ledger from one key to another that one request carries, and what became of it. */

@@ -64,7 +64,6 @@ registerEnumType(ExportRunTrigger, {
  */
 @Entity('export_runs')
 @Index('export_runs_number', ['exportId', 'number'], { unique: true })
-@Index('export_runs_idempotency', ['exportId', 'idempotencyKey'], { unique: true })
 // One run of an export is active and at most one more is queued, whoever asks at the same time.
 @Index('export_runs_one_active', ['exportId'], { unique: true, where: `"state" IN ('RUNNING', 'CANCELING')` })
 @Index('export_runs_one_queued', ['exportId'], { unique: true, where: `"state" = 'QUEUED'` })
@@ -88,9 +87,6 @@ export class ExportRun {
 
   @Column('varchar', { nullable: true })
   requestedById!: string | null;
-
-  @Column('varchar', { nullable: true })
-  idempotencyKey!: string | null;
 
   @Field(() => ExportRunState)
   @Column('varchar')
@@ -121,7 +117,11 @@ export class ExportRun {
   @Column('boolean')
   runAutomations!: boolean;
 
-  /** Set once the run is prepared. */
+  /** The generations of segment members that the run reads; they are not swept away while it prepares. */
+  @Column('simple-json', { nullable: true })
+  generations!: number[] | null;
+
+  /** Set as soon as the run prepares. */
   @Column('integer', { nullable: true })
   ledgerId!: number | null;
 
@@ -172,4 +172,23 @@ export class ExportRun {
 
   @Column('integer')
   notSent!: number;
+}
+
+/** Remembers which run answered a request that carried an idempotency key, so that the same request gets it again. */
+@Entity('run_requests')
+export class RunRequest {
+  @PrimaryColumn('varchar')
+  requestedById!: string;
+
+  @PrimaryColumn('varchar')
+  idempotencyKey!: string;
+
+  @Column('varchar')
+  exportId!: string;
+
+  @Column('varchar')
+  runId!: string;
+
+  @Column(moment)
+  requestedAt!: Date;
 }

@@ -99,7 +99,6 @@ const TABLES: Record<string, Record<string, ColumnKind>> = {
     number,
     trigger: text,
     requestedById: optionalText,
-    idempotencyKey: optionalText,
     state: text,
     phase: optionalText,
     problem: optionalLongText,
@@ -108,6 +107,7 @@ const TABLES: Record<string, Record<string, ColumnKind>> = {
     account: text,
     listId: text,
     runAutomations: flag,
+    generations: optionalLongText,
     ledgerId: optionalNumber,
     queuedAt: text,
     startedAt: optionalText,
@@ -123,6 +123,13 @@ const TABLES: Record<string, Record<string, ColumnKind>> = {
     rejected: number,
     unconfirmed: number,
     notSent: number,
+  },
+  run_requests: {
+    requestedById: textKey,
+    idempotencyKey: textKey,
+    exportId: text,
+    runId: text,
+    requestedAt: text,
   },
   ledgers: { id: countedKey, exportId: text, account: text, listId: text },
   ledger_entries: {
@@ -173,7 +180,6 @@ const INDEXES: [name: string, on: string][] = [
   ['"exports_connection"', '"exports" ("connectionId")'],
   ['"export_segments_segment"', '"export_segments" ("segmentId")'],
   ['UNIQUE "export_runs_number"', '"export_runs" ("exportId", "number")'],
-  ['UNIQUE "export_runs_idempotency"', '"export_runs" ("exportId", "idempotencyKey")'],
   ['UNIQUE "export_runs_one_active"', `"export_runs" ("exportId") WHERE "state" IN ('RUNNING', 'CANCELING')`],
   ['UNIQUE "export_runs_one_queued"', `"export_runs" ("exportId") WHERE "state" = 'QUEUED'`],
   [

@@ -2,7 +2,7 @@ import { ApiToken } from '../entities/api-token.js';
 import { Batch } from '../entities/batch.js';
 import { Connection } from '../entities/connection.js';
 import { Consent } from '../entities/consent.js';
-import { ExportRun } from '../entities/export-run.js';
+import { ExportRun, RunRequest } from '../entities/export-run.js';
 import { Export, ExportSegment } from '../entities/export.js';
 import { Ledger, LedgerEntry, StagedMember } from '../entities/ledger.js';
 import { ProfileAttribute } from '../entities/profile-attribute.js';
@@ -27,6 +27,7 @@ export const dataModel = {
     Profile,
     ProfileAttribute,
     Rejection,
+    RunRequest,
     Segment,
     SegmentGeneration,
     SegmentMember,
