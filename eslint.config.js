@@ -15,6 +15,9 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-imports': 'error',
       // `${count} contacts` reads better than `${String(count)} contacts`.
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      // Rows and JSON columns are plain objects with the shape of an entity; TypeORM hands them out as such too.
+      '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
       // TypeORM migrations and GraphQL resolvers are classes by the framework's wish.
       '@typescript-eslint/no-extraneous-class': 'off',
     },

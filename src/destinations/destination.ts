@@ -90,6 +90,8 @@ export interface DestinationLimits {
   readonly callIntervalMs: number;
   /** From the acceptance of a batch to the first question for its outcome, and from one question to the next. */
   readonly outcomeIntervalMs: number;
+  /** From a failure that says nothing of waiting to the next try; doubled from try to try, sixty-fold at most. */
+  readonly retryIntervalMs: number;
   /** After this long without an outcome an accepted batch counts as lost. */
   readonly lostAfterMs: number;
 }

@@ -7,7 +7,8 @@ import type { ColumnOptions } from 'typeorm';
 export const moment: ColumnOptions = {
   type: 'varchar',
   transformer: {
-    to: (value: Date | null | undefined) => value?.toISOString() ?? value,
+    // TypeORM passes operators such as IsNull() through here too.
+    to: (value: unknown) => (value instanceof Date ? value.toISOString() : value),
     from: (value: string | null) => (value === null ? null : new Date(value)),
   },
 };

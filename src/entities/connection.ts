@@ -1,5 +1,5 @@
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
-import { GraphQLDateTimeISO } from 'graphql-scalars';
+import { GraphQLDateTime } from 'graphql-scalars';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { moment, optionalMoment } from './columns.js';
 import { Problem } from './problem.js';
@@ -10,6 +10,7 @@ export enum DestinationKind {
 registerEnumType(DestinationKind, {
   name: 'DestinationKind',
   description: 'The marketing tool that receives the contacts.',
+  valuesConfig: { ACTIVE_CAMPAIGN: { description: 'ActiveCampaign, through its API v3.' } },
 });
 
 export enum ConnectionSharing {
@@ -19,6 +20,10 @@ export enum ConnectionSharing {
 registerEnumType(ConnectionSharing, {
   name: 'ConnectionSharing',
   description: 'Who may use a connection for exports.',
+  valuesConfig: {
+    ADMINISTRATORS: { description: 'Administrators alone.' },
+    ADMINISTRATORS_AND_CONTRIBUTORS: { description: 'Contributors too.' },
+  },
 });
 
 export enum ConnectionState {
@@ -41,7 +46,7 @@ registerEnumType(ConnectionState, {
   description: 'Credentials of one destination account, with consent, sharing and an export user.',
 })
 export class Connection {
-  @Field(() => ID)
+  @Field(() => ID, { description: 'Never changes.' })
   @PrimaryColumn('varchar')
   id!: string;
 
@@ -49,15 +54,15 @@ export class Connection {
   @Column('varchar')
   displayName!: string;
 
-  @Field(() => DestinationKind)
+  @Field(() => DestinationKind, { description: 'The marketing tool that receives the contacts.' })
   @Column('varchar')
   kind!: DestinationKind;
 
-  @Field(() => ConnectionSharing)
+  @Field(() => ConnectionSharing, { description: 'Who may use it for exports.' })
   @Column('varchar')
   sharing!: ConnectionSharing;
 
-  @Field(() => ConnectionState)
+  @Field(() => ConnectionState, { description: 'Whether the destination accepts the credentials.' })
   @Column('varchar')
   state!: ConnectionState;
 
@@ -87,7 +92,7 @@ export class Connection {
   @Column('varchar', { nullable: true })
   exportUserId!: string | null;
 
-  @Field(() => GraphQLDateTimeISO, { nullable: true, description: 'When the credentials were last checked.' })
+  @Field(() => GraphQLDateTime, { nullable: true, description: 'When the credentials were last checked.' })
   @Column(optionalMoment)
   checkedAt!: Date | null;
 
@@ -99,11 +104,11 @@ export class Connection {
   @Column('integer')
   profileLimit!: number;
 
-  @Field(() => GraphQLDateTimeISO)
+  @Field(() => GraphQLDateTime, { description: 'When it was made.' })
   @Column(moment)
   createdAt!: Date;
 
-  @Field(() => GraphQLDateTimeISO)
+  @Field(() => GraphQLDateTime, { description: 'When somebody changed it last.' })
   @Column(moment)
   updatedAt!: Date;
 

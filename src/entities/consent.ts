@@ -1,5 +1,5 @@
 import { Field, ObjectType } from 'type-graphql';
-import { GraphQLDateTimeISO } from 'graphql-scalars';
+import { GraphQLDateTime } from 'graphql-scalars';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { moment, optionalMoment } from './columns.js';
 
@@ -23,7 +23,7 @@ export class Consent {
   @Column('varchar')
   statementVersion!: string;
 
-  @Field(() => GraphQLDateTimeISO)
+  @Field(() => GraphQLDateTime, { description: 'When it was agreed to.' })
   @Column(moment)
   acceptedAt!: Date;
 

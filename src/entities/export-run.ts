@@ -1,7 +1,8 @@
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
-import { GraphQLDateTimeISO } from 'graphql-scalars';
+import { GraphQLDateTime } from 'graphql-scalars';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { moment, optionalMoment } from './columns.js';
+import type { DestinationKind } from './connection.js';
 import { Problem } from './problem.js';
 
 export enum ExportRunState {
@@ -70,7 +71,7 @@ registerEnumType(ExportRunTrigger, {
 @Index('export_runs_unfinished', ['account'], { where: `"state" IN ('QUEUED', 'RUNNING', 'CANCELING')` })
 @ObjectType({ description: 'One execution of an export.' })
 export class ExportRun {
-  @Field(() => ID)
+  @Field(() => ID, { description: 'Never changes. Later runs have greater ids.' })
   @PrimaryColumn('varchar')
   id!: string;
 
@@ -81,14 +82,14 @@ export class ExportRun {
   @Column('integer')
   number!: number;
 
-  @Field(() => ExportRunTrigger)
+  @Field(() => ExportRunTrigger, { description: 'What started it.' })
   @Column('varchar')
   trigger!: ExportRunTrigger;
 
   @Column('varchar', { nullable: true })
   requestedById!: string | null;
 
-  @Field(() => ExportRunState)
+  @Field(() => ExportRunState, { description: 'Where it stands.' })
   @Column('varchar')
   state!: ExportRunState;
 
@@ -106,6 +107,9 @@ export class ExportRun {
 
   @Column('integer')
   connectionRevision!: number;
+
+  @Column('varchar')
+  kind!: DestinationKind;
 
   /** The destination account whose pump works the run. */
   @Column('varchar')
@@ -125,19 +129,25 @@ export class ExportRun {
   @Column('integer', { nullable: true })
   ledgerId!: number | null;
 
-  @Field(() => GraphQLDateTimeISO)
+  @Field(() => GraphQLDateTime, { description: 'When it was asked for.' })
   @Column(moment)
   queuedAt!: Date;
 
-  @Field(() => GraphQLDateTimeISO, { nullable: true })
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description: 'When it was first taken up. Null: it still waits, or never was.',
+  })
   @Column(optionalMoment)
   startedAt!: Date | null;
 
-  @Field(() => GraphQLDateTimeISO, { nullable: true })
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description: 'When it reached its final state. Null: not yet.',
+  })
   @Column(optionalMoment)
   finishedAt!: Date | null;
 
-  @Field(() => GraphQLDateTimeISO, { nullable: true, description: 'When somebody asked for an end.' })
+  @Field(() => GraphQLDateTime, { nullable: true, description: 'When somebody asked for an end.' })
   @Column(optionalMoment)
   cancelRequestedAt!: Date | null;
 

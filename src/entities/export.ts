@@ -1,5 +1,5 @@
 import { Field, ID, ObjectType } from 'type-graphql';
-import { GraphQLDateTimeISO } from 'graphql-scalars';
+import { GraphQLDateTime } from 'graphql-scalars';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { moment } from './columns.js';
 
@@ -10,13 +10,13 @@ export class Mapping {
   @Field(() => String, { description: 'Required: a contact is known by its e-mail address.' })
   email!: string;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, { nullable: true, description: 'The attribute for the first name. Null: not sent.' })
   firstName?: string | null;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, { nullable: true, description: 'The attribute for the last name. Null: not sent.' })
   lastName?: string | null;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, { nullable: true, description: 'The attribute for the phone number. Null: not sent.' })
   phone?: string | null;
 }
 
@@ -25,18 +25,18 @@ export class DestinationList {
   @Field(() => ID, { description: 'As the destination knows it.' })
   id!: string;
 
-  @Field(() => String)
+  @Field(() => String, { description: 'As the destination names it.' })
   name!: string;
 }
 
 @Entity('exports')
 @ObjectType({ description: 'Segments that are sent to a list at the destination, through one connection.' })
 export class Export {
-  @Field(() => ID)
+  @Field(() => ID, { description: 'Never changes.' })
   @PrimaryColumn('varchar')
   id!: string;
 
-  @Field(() => String)
+  @Field(() => String, { description: 'The name that people recognise it by.' })
   @Column('varchar')
   name!: string;
 
@@ -55,7 +55,7 @@ export class Export {
   @Column('varchar')
   account!: string;
 
-  @Field(() => Mapping)
+  @Field(() => Mapping, { description: 'What is sent of each profile.' })
   @Column('simple-json')
   mapping!: Mapping;
 
@@ -65,11 +65,11 @@ export class Export {
   @Column('boolean')
   runAutomations!: boolean;
 
-  @Field(() => GraphQLDateTimeISO)
+  @Field(() => GraphQLDateTime, { description: 'When it was made.' })
   @Column(moment)
   createdAt!: Date;
 
-  @Field(() => GraphQLDateTimeISO)
+  @Field(() => GraphQLDateTime, { description: 'When somebody changed it last.' })
   @Column(moment)
   updatedAt!: Date;
 

@@ -33,7 +33,7 @@ export class Rejection {
   @Column('varchar')
   runId!: string;
 
-  @Field(() => ID)
+  @Field(() => ID, { description: 'The id of the profile, as the import gave it.' })
   @Column('varchar')
   profileId!: string;
 
@@ -41,7 +41,7 @@ export class Rejection {
   @Column('varchar', { nullable: true })
   email!: string | null;
 
-  @Field(() => RejectionReason)
+  @Field(() => RejectionReason, { description: 'Why the person did not arrive.' })
   @Column('varchar')
   reason!: RejectionReason;
 

@@ -1,5 +1,5 @@
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
-import { GraphQLDateTimeISO } from 'graphql-scalars';
+import { GraphQLDateTime } from 'graphql-scalars';
 import { Column, Entity, Index, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
 import { moment, optionalMoment } from './columns.js';
 
@@ -28,7 +28,7 @@ registerEnumType(SegmentState, {
 @Entity('segments')
 @ObjectType({ description: 'A named set of profiles.' })
 export class Segment {
-  @Field(() => ID)
+  @Field(() => ID, { description: 'Never changes, unlike the name.' })
   @PrimaryColumn('varchar')
   id!: string;
 
@@ -37,11 +37,11 @@ export class Segment {
   @Column('varchar')
   name!: string;
 
-  @Field(() => SegmentKind)
+  @Field(() => SegmentKind, { description: 'How it gets its members.' })
   @Column('varchar')
   kind!: SegmentKind;
 
-  @Field(() => SegmentState)
+  @Field(() => SegmentState, { description: 'Whether exports use it.' })
   @Column('varchar')
   state!: SegmentState;
 
@@ -53,14 +53,14 @@ export class Segment {
   @Column('integer', { nullable: true })
   generation!: number | null;
 
-  @Field(() => GraphQLDateTimeISO, {
+  @Field(() => GraphQLDateTime, {
     nullable: true,
     description: 'When its members were last given; null: not yet.',
   })
   @Column(optionalMoment)
   evaluatedAt!: Date | null;
 
-  @Field(() => GraphQLDateTimeISO)
+  @Field(() => GraphQLDateTime, { description: 'When it was made.' })
   @Column(moment)
   createdAt!: Date;
 }

@@ -1,5 +1,5 @@
 import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
-import { GraphQLDateTimeISO } from 'graphql-scalars';
+import { GraphQLDateTime } from 'graphql-scalars';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { moment } from './columns.js';
 
@@ -29,7 +29,7 @@ registerEnumType(PrincipalKind, {
 @Entity('users')
 @ObjectType({ description: 'Somebody, or a program, that may sign in.' })
 export class User {
-  @Field(() => ID)
+  @Field(() => ID, { description: 'Never changes.' })
   @PrimaryColumn('varchar')
   id!: string;
 
@@ -41,11 +41,11 @@ export class User {
   @Column('varchar', { nullable: true })
   email!: string | null;
 
-  @Field(() => PrincipalKind)
+  @Field(() => PrincipalKind, { description: 'A person or a program.' })
   @Column('varchar')
   kind!: PrincipalKind;
 
-  @Field(() => Role)
+  @Field(() => Role, { description: 'What the user may do.' })
   @Column('varchar')
   role!: Role;
 
@@ -53,7 +53,7 @@ export class User {
   @Column('boolean')
   disabled!: boolean;
 
-  @Field(() => GraphQLDateTimeISO)
+  @Field(() => GraphQLDateTime, { description: 'When the user was made.' })
   @Column(moment)
   createdAt!: Date;
 }

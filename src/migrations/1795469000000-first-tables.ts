@@ -104,6 +104,7 @@ const TABLES: Record<string, Record<string, ColumnKind>> = {
     problem: optionalLongText,
     connectionId: text,
     connectionRevision: number,
+    kind: text,
     account: text,
     listId: text,
     runAutomations: flag,

@@ -1,0 +1,28 @@
+import type { Destination } from '../destination.js';
+import { check } from './check.js';
+import { type ClientServices, createClient } from './client.js';
+import { emailProblem } from './emails.js';
+import { bytesOf, ENVELOPE_BYTES, send } from './importer.js';
+import { limitsAt } from './limits.js';
+import { fetchList, fetchLists } from './lists.js';
+import { fetchOutcome } from './outcome.js';
+
+export interface ActiveCampaignServices extends ClientServices {
+  /** Domains below which accounts live. */
+  readonly suffixes: readonly string[];
+}
+
+/** ActiveCampaign, by its API version 3 and its bulk importer. */
+export function createActiveCampaign(services: ActiveCampaignServices): Destination {
+  const client = createClient(services);
+  return {
+    check: (credentials) => check(client, credentials, services.suffixes),
+    lists: (credentials) => fetchLists(client, credentials),
+    list: (credentials, id) => fetchList(client, credentials, id),
+    send: (credentials, batch) => send(client, credentials, batch),
+    outcome: (credentials, receipt) => fetchOutcome(client, credentials, receipt),
+    emailProblem,
+    bytesOf,
+    limits: (host) => limitsAt(services.timeScaleOf(host), ENVELOPE_BYTES),
+  };
+}

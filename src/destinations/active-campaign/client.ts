@@ -1,0 +1,115 @@
+import type { Clock } from '../../clock.js';
+import { type Credentials, RetryLaterError } from '../destination.js';
+import type { HttpAnswer, HttpClient } from '../http.js';
+import { type JsonObject, parseObject } from './json.js';
+import { wrongKey } from './problems.js';
+
+/**
+ * An answer, by what it may mean. Whether a person must act depends on more than one answer (see identity.ts); that
+ * the call is to be made again later does not, and is thrown as RetryLaterError.
+ */
+export type Answer =
+  | { readonly kind: 'OK'; readonly body: JsonObject }
+  /** 2xx, but no JSON object: a web page. */
+  | { readonly kind: 'NOT_JSON' }
+  | { readonly kind: 'REDIRECT' }
+  /** 400, 413, 422: something in the request. */
+  | { readonly kind: 'BAD_REQUEST'; readonly status: number; readonly body: JsonObject | undefined }
+  | { readonly kind: 'UNPAID' }
+  | { readonly kind: 'FORBIDDEN' }
+  /** `body` is undefined for a web page, which tells of an unknown route rather than of an unknown thing. */
+  | { readonly kind: 'NOT_FOUND'; readonly body: JsonObject | undefined };
+
+export interface Client {
+  /** @throws {RetryLaterError} | {FixCredentialsError} for a key that cannot even be sent. */
+  get(credentials: Credentials, path: string): Promise<Answer>;
+  /** @throws as `get`. */
+  post(credentials: Credentials, path: string, body: Buffer): Promise<Answer>;
+  /** Waits so many milliseconds of the destination's time. */
+  pause(credentials: Credentials, ms: number): Promise<void>;
+  /** Milliseconds of the destination's time as they pass here. */
+  scaled(credentials: Credentials, ms: number): number;
+}
+
+export interface ClientServices {
+  readonly http: HttpClient;
+  readonly clock: Clock;
+  /** How many times faster time passes at this host: 1, except for sandboxes. */
+  readonly timeScaleOf: (host: string) => number;
+}
+
+/** Beyond this a `Retry-After` is not believed: timers have an upper limit, and so have runs. */
+const MAX_RETRY_AFTER_MS = 3_600_000;
+
+/** The visible ASCII characters: what a header can carry and a key consists of. */
+const SENDABLE_KEY = /^[\x21-\x7e]+$/;
+
+export function createClient({ http, clock, timeScaleOf }: ClientServices): Client {
+  const scaled = ({ host }: Credentials, ms: number) => ms / timeScaleOf(host);
+
+  async function call(
+    credentials: Credentials,
+    request: { method: 'GET' | 'POST'; path: string; body?: Buffer },
+  ): Promise<Answer> {
+    const { host, apiKey } = credentials;
+    if (!SENDABLE_KEY.test(apiKey)) throw wrongKey(host);
+    const headers = { 'Api-Token': apiKey, Accept: 'application/json', 'Content-Type': 'application/json' };
+    const answer = await http({ ...request, host, path: `/api/3${request.path}`, headers });
+    const retryAfterMs = parseRetryAfter(answer, clock.now());
+    return classify(answer, host, retryAfterMs === undefined ? undefined : scaled(credentials, retryAfterMs));
+  }
+
+  return {
+    get: (credentials, path) => call(credentials, { method: 'GET', path }),
+    post: (credentials, path, body) => call(credentials, { method: 'POST', path, body }),
+    pause: (credentials, ms) => clock.sleep(scaled(credentials, ms)),
+    scaled,
+  };
+}
+
+/**
+ * The one place where statuses get their meaning. JSON is looked for whatever the content type: the importer answers
+ * JSON as text/html (reference §3.2), while web pages come with any status (§1.3).
+ */
+function classify(
+  { status, body: text }: HttpAnswer,
+  host: string,
+  retryAfterMs: number | undefined,
+): Answer {
+  if (status >= 300 && status < 400) return { kind: 'REDIRECT' };
+  const body = parseObject(text);
+  if (status >= 200 && status < 300) return body === undefined ? { kind: 'NOT_JSON' } : { kind: 'OK', body };
+  switch (status) {
+    case 400:
+    case 413:
+    case 422:
+      return { kind: 'BAD_REQUEST', status, body };
+    case 401:
+    case 403:
+      return { kind: 'FORBIDDEN' };
+    case 402:
+      return { kind: 'UNPAID' };
+    case 404:
+      return { kind: 'NOT_FOUND', body };
+    default: {
+      // 503 was the answer to calling too often before 429 was (§2.1).
+      const tooFast = status === 429 || status === 503;
+      const meaning = tooFast ? 'it is called too often or too busy' : 'it cannot answer properly now';
+      throw new RetryLaterError(`${host} answered with status ${status}: ${meaning}.`, retryAfterMs, tooFast);
+    }
+  }
+}
+
+/**
+ * `Retry-After`, which is seconds or an HTTP date (RFC 9110, 10.2.3), in milliseconds of the destination's time. A date
+ * is compared with the answer's own `Date`, so that clocks that differ do no harm.
+ */
+function parseRetryAfter({ headers }: HttpAnswer, nowMs: number): number | undefined {
+  const text = headers.get('retry-after')?.trim();
+  if (text === undefined) return undefined;
+  const answeredAt = Date.parse(headers.get('date') ?? '');
+  const ms = /^\d+(\.\d+)?$/.test(text)
+    ? Number(text) * 1_000
+    : Date.parse(text) - (Number.isNaN(answeredAt) ? nowMs : answeredAt);
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
+}

@@ -1,0 +1,33 @@
+/** The longest address that mail can carry (RFC 5321 with erratum 1690). */
+const MAX_LENGTH = 254;
+
+/** Named by the importer as refused anywhere in an address; the one `@` is looked at apart. */
+const FORBIDDEN = /["(),:;<>[\\\]]/;
+const SPACE_OR_CONTROL = /[\s\p{Cc}]/u;
+
+/** Letters of any script: accents are sent, and may be refused later. */
+const DOMAIN_CHARACTERS = /^[\p{L}\p{M}\p{N}.-]*$/u;
+/** At least two letters after the last dot, or a top-level domain in the ASCII spelling of another script. */
+const DOMAIN_END = /\.(?:[\p{L}\p{M}]{2,}|xn--[a-z0-9-]+)$/iu;
+
+/**
+ * The importer's rules for addresses (reference §3.5), which it applies to whole batches: one bad address refuses up to
+ * 250 contacts. So only what these rules are sure to refuse is held back here; the rest is ActiveCampaign's to judge.
+ * @returns the reason, for the person who reads it; undefined: the address may be sent.
+ */
+export function emailProblem(email: string): string | undefined {
+  if (SPACE_OR_CONTROL.test(email)) return 'An e-mail address has no spaces or control characters in it.';
+  if (email.length > MAX_LENGTH) return `An e-mail address has at most ${MAX_LENGTH} characters.`;
+  const at = email.indexOf('@');
+  if (at === -1) return 'An e-mail address has an @.';
+  if (at === 0) return 'Something is missing before the @.';
+  if (email.includes('@', at + 1)) return 'An e-mail address has only one @.';
+  if (FORBIDDEN.test(email))
+    return 'ActiveCampaign takes no e-mail address with any of " ( ) , : ; < > [ \\ ] in it.';
+  const domain = email.slice(at + 1);
+  if (!DOMAIN_CHARACTERS.test(domain))
+    return 'The part after the @ has only letters, digits, dots and hyphens.';
+  if (!DOMAIN_END.test(domain))
+    return 'The part after the @ ends in a dot and at least two letters, like .com.';
+  return undefined;
+}

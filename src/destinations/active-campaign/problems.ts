@@ -1,0 +1,48 @@
+import { FixCredentialsError, RetryLaterError } from '../destination.js';
+
+/** What a person must mend, in words for that person. */
+
+export function wrongKey(host: string): FixCredentialsError {
+  return new FixCredentialsError(
+    'WRONG_KEY',
+    `${host} does not accept the API key.`,
+    'Copy the key again from Settings > Developer in ActiveCampaign; it stops working when it is reset or its user is deleted.',
+  );
+}
+
+export function wrongAccount(host: string): FixCredentialsError {
+  return new FixCredentialsError(
+    'WRONG_ACCOUNT',
+    `${host} sends callers elsewhere, as it does when there is no account of that name.`,
+    'Compare the host with the API URL at Settings > Developer in ActiveCampaign.',
+  );
+}
+
+export function notActiveCampaign(host: string): FixCredentialsError {
+  return new FixCredentialsError(
+    'NOT_ACTIVE_CAMPAIGN',
+    `${host} does not answer like the API of ActiveCampaign.`,
+    'Compare host and key with API URL and key at Settings > Developer in ActiveCampaign.',
+  );
+}
+
+export function accountUnpaid(host: string): FixCredentialsError {
+  return new FixCredentialsError(
+    'ACCOUNT_UNPAID',
+    `The account at ${host} is closed until a payment is settled.`,
+    'Settle the payment in ActiveCampaign, under Settings > Billing, then connect again.',
+  );
+}
+
+export function noListPermission(host: string): FixCredentialsError {
+  return new FixCredentialsError(
+    'NO_LIST_PERMISSION',
+    `${host} accepts the API key, but its user may not see lists.`,
+    "Give the user's group permission for lists in ActiveCampaign, or use the key of another user.",
+  );
+}
+
+/** An answer that fits nothing we know. It may well be different the next time. */
+export function senseless(host: string, what: string): RetryLaterError {
+  return new RetryLaterError(`${host} gave an answer that makes no sense ${what}.`);
+}

@@ -1,0 +1,127 @@
+import { Agent } from 'node:http';
+import type { LookupFunction } from 'node:net';
+import axios, { AxiosHeaders, type AxiosResponse } from 'axios';
+import { RequestFilteringHttpsAgent } from 'request-filtering-agent';
+import type { Logger } from '../logger.js';
+import { RetryLaterError } from './destination.js';
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST';
+  /** Already judged by the host guard (security/hosts.ts). */
+  readonly host: string;
+  /** With its leading slash and query. Logged at level debug, so nothing secret or personal belongs in it. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Buffer;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  /** By lower-case name. */
+  readonly headers: ReadonlyMap<string, string>;
+  readonly body: string;
+}
+
+/** Sends one request and returns whatever is answered. @throws {RetryLaterError} when nothing usable is answered. */
+export type HttpClient = (request: HttpRequest) => Promise<HttpAnswer>;
+
+export interface HttpOptions {
+  /** `host:port` of sandboxes, spoken to over plain http and without the address guard. */
+  readonly sandboxHosts: readonly string[];
+  readonly logger: Logger;
+  /** From the first attempt to connect to the last byte of the answer. */
+  readonly timeoutMs?: number;
+  /** An answer that is longer, unpacked, is given up. */
+  readonly maxAnswerBytes?: number;
+  /** Asks for the addresses of a name; by default the machine's own resolver. */
+  readonly lookup?: LookupFunction;
+}
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+const DEFAULT_MAX_ANSWER_BYTES = 10_000_000;
+
+/** What became of a request that got no answer, by the code of the error. */
+const FAULTS: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'there is no such host name',
+  EAI_AGAIN: 'its name could not be looked up',
+  ECONNREFUSED: 'it refused the connection',
+  ECONNRESET: 'it broke the connection off',
+  EPIPE: 'it broke the connection off',
+  EHOSTUNREACH: 'there is no way to it',
+  ENETUNREACH: 'there is no way to it',
+  ETIMEDOUT: 'it did not answer in time',
+  ERR_CANCELED: 'it did not answer in time',
+  ERR_BAD_RESPONSE: 'its answer was too long or broke off',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host',
+};
+
+/**
+ * The only way out to destinations: pooled connections, no proxy, no redirect, a limit for time and length.
+ *
+ * Real hosts are called over https by an agent that looks at the address behind the name at the moment of connecting,
+ * which defeats names that lead to private addresses, also those that change between check and use. Only axios's http
+ * adapter honours the agent: with the fetch adapter the guard would silently be gone.
+ *
+ * No axios error leaves this file: they hold the request's headers, and so the API key.
+ */
+export function createHttp(options: HttpOptions): HttpClient {
+  const { sandboxHosts, logger, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const guarded = new RequestFilteringHttpsAgent({
+    keepAlive: true,
+    ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
+  });
+  const client = axios.create({
+    adapter: 'http',
+    proxy: false,
+    maxRedirects: 0,
+    httpAgent: new Agent({ keepAlive: true }),
+    httpsAgent: guarded,
+    maxContentLength: options.maxAnswerBytes ?? DEFAULT_MAX_ANSWER_BYTES,
+    responseType: 'text',
+    transformResponse: (body: string) => body,
+    validateStatus: () => true,
+  });
+
+  return async ({ method, host, path, headers, body }) => {
+    const scheme = sandboxHosts.includes(host) ? 'http' : 'https';
+    const deadline = new AbortController();
+    // axios's own `timeout` starts anew with every byte, so that an answer that drips in would never time out.
+    const timer = setTimeout(() => {
+      deadline.abort();
+    }, timeoutMs);
+    try {
+      const response = await client.request<string>({
+        method,
+        url: `${scheme}://${host}${path}`,
+        headers,
+        data: body,
+        signal: deadline.signal,
+      });
+      logger.debug({ host, method, path, status: response.status }, 'destination answered');
+      return { status: response.status, headers: headersOf(response), body: response.data };
+    } catch (error: unknown) {
+      const fault = faultOf(error);
+      logger.debug({ host, method, path, fault }, 'destination did not answer');
+
+      throw new RetryLaterError(`${host} could not be reached: ${fault}.`);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}
+
+function headersOf(response: AxiosResponse): ReadonlyMap<string, string> {
+  const headers = Object.entries(AxiosHeaders.from(response.headers as AxiosHeaders).toJSON());
+  return new Map(headers.map(([name, value]) => [name.toLowerCase(), String(value)]));
+}
+
+function faultOf(error: unknown): string {
+  const code = axios.isAxiosError(error) || axios.isCancel(error) ? error.code : undefined;
+  if (code !== undefined) return FAULTS[code] ?? `the connection failed (${code})`;
+  // The address guard's errors have no code, only this sentence.
+  if (error instanceof Error && error.message.includes('is not allowed')) {
+    return 'its name leads to a private address, and the server does not call those';
+  }
+  return 'the connection failed';
+}

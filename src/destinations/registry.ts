@@ -1,0 +1,31 @@
+import type { Clock } from '../clock.js';
+import type { Logger } from '../logger.js';
+import { createActiveCampaign } from './active-campaign/active-campaign.js';
+import type { Destination } from './destination.js';
+import { createHttp } from './http.js';
+
+/** The destinations by the kind of a connection. */
+export interface Destinations {
+  readonly ACTIVE_CAMPAIGN: Destination;
+}
+
+export interface DestinationOptions {
+  /** Domains below which accounts live. */
+  readonly suffixes: readonly string[];
+  /** `host:port` of sandboxes, spoken to over plain http. */
+  readonly sandboxHosts: readonly string[];
+  /** How many times faster time passes at the sandboxes. */
+  readonly sandboxTimeScale: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How long a destination may take for an answer; by default as http.ts has it. */
+  readonly timeoutMs?: number;
+}
+
+/** Every destination that there is, each made once. A new one is added here. */
+export function createDestinations(options: DestinationOptions): Destinations {
+  const { clock, suffixes, sandboxHosts, sandboxTimeScale } = options;
+  const http = createHttp(options);
+  const timeScaleOf = (host: string) => (sandboxHosts.includes(host) ? sandboxTimeScale : 1);
+  return { ACTIVE_CAMPAIGN: createActiveCampaign({ http, clock, suffixes, timeScaleOf }) };
+}

@@ -1,0 +1,53 @@
+import { emailProblem } from '../src/destinations/active-campaign/emails.js';
+
+describe('the rules for e-mail addresses', () => {
+  it.each([
+    'ana@example.com',
+    'A@b.co',
+    'ana.maria+news@mail.example.co.uk',
+    "o'brien@example.com",
+    'françois1@adventure-works.com',
+    'jésus0@adventure-works.com',
+    'ana@bücher.example',
+    'ana@bu\u0308cher.example',
+    'ana@xn--bcher-kva.example',
+    'ana@example.xn--p1ai',
+    'ana@1-and-1.com',
+    '{ana}!#$%&*/=?^`|~@example.com',
+    '.ana..maria.@example.com',
+    `${'a'.repeat(242)}@example.com`,
+  ])('lets %s pass', (email) => {
+    expect(emailProblem(email)).toBeUndefined();
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['no @', 'ana.example.com'],
+    ['nothing before the @', '@example.com'],
+    ['nothing after the @', 'ana@'],
+    ['two @', 'ana@maria@example.com'],
+    ['a domain without a dot', 'kshen@consolidatedmessenger'],
+    ['one letter after the dot', 'ana@example.c'],
+    ['a digit after the dot', 'ana@example.c0m'],
+    ['an address for a domain', 'ana@192.168.0.1'],
+    ['a dot at the end', 'ana@example.com.'],
+    ['an inner space', 'ana maria@example.com'],
+    ['a space in the domain', 'ana@exam ple.com'],
+    ['a space at the end', 'ana@example.com '],
+    ['a no-break space', 'ana\u00a0maria@example.com'],
+    ['a tab', 'ana\tmaria@example.com'],
+    ['a line break', 'ana@example.com\n'],
+    ['a NUL', 'ana\u0000@example.com'],
+    ['a bell', 'ana\u0007@example.com'],
+    ['a special character in the domain', 'ana@exam_ple.com'],
+    ['an apostrophe in the domain', "ana@o'brien.com"],
+    ['255 characters', `${'a'.repeat(243)}@example.com`],
+    ['a name in front', 'Ana <ana@example.com>'],
+  ])('refuses %s', (_, email) => {
+    expect(emailProblem(email)).toMatch(/\.$/);
+  });
+
+  it.each(Array.from('"(),:;<>[\\]'))('refuses a %s', (character) => {
+    expect(emailProblem(`an${character}a@example.com`)).toMatch(/\.$/);
+  });
+});

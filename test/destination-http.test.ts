@@ -1,0 +1,170 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type LookupFunction } from 'node:net';
+import { inspect } from 'node:util';
+import { RetryLaterError } from '../src/destinations/destination.js';
+import { createHttp, type HttpOptions } from '../src/destinations/http.js';
+import { createLogger } from '../src/logger.js';
+import { errorOf, startStub, type Stub, type StubAnswer } from './helpers/stub-destination.js';
+
+const KEY = 'key-that-must-not-leak-5c1f';
+const silent = createLogger('silent');
+
+describe('the way out to destinations', () => {
+  const open: { close(): Promise<void> }[] = [];
+
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((server) => server.close()));
+  });
+
+  async function stubWith(answer: StubAnswer): Promise<Stub> {
+    const stub = await startStub(() => answer);
+    open.push(stub);
+    return stub;
+  }
+
+  const get = (host: string, options: Partial<HttpOptions> = {}) =>
+    createHttp({ sandboxHosts: [host], logger: silent, ...options })({
+      method: 'GET',
+      host,
+      path: '/api/3/users/me',
+      headers: { 'Api-Token': KEY },
+    });
+
+  it('brings back status, headers and body as they are', async () => {
+    const { host } = await stubWith({ status: 418, headers: { 'X-Odd': 'yes' }, body: '{"not": "parsed"}' });
+    const { status, headers, body } = await get(host);
+    expect([status, headers.get('x-odd'), body]).toEqual([418, 'yes', '{"not": "parsed"}']);
+  });
+
+  it('sends a body byte for byte, over one connection after the other', async () => {
+    const ports = new Set<number | undefined>();
+    const stub = await stubWith((request, response) => {
+      ports.add(request.socket.remotePort);
+      response.end('{}');
+    });
+    const http = createHttp({ sandboxHosts: [stub.host], logger: silent });
+    const request = { method: 'POST', host: stub.host, path: '/api/3/x', headers: {} } as const;
+    for (const text of ['{"a":"ü"}', '{"b": 1}']) await http({ ...request, body: Buffer.from(text) });
+    expect(stub.calls.map(({ body }) => body)).toEqual(['{"a":"ü"}', '{"b": 1}']);
+    expect(ports.size).toBe(1);
+  });
+
+  it('follows no redirect', async () => {
+    const target = await stubWith({ body: 'reached' });
+    const { host } = await stubWith({
+      status: 307,
+      headers: { location: `http://${target.host}/` },
+      body: '',
+    });
+    expect((await get(host)).status).toBe(307);
+    expect(target.calls).toEqual([]);
+  });
+
+  it('uses no proxy, whatever the environment says', async () => {
+    const proxy = await stubWith({ body: 'from the proxy' });
+    const { host } = await stubWith({ body: 'from the host' });
+    const before = process.env.HTTP_PROXY;
+    process.env.HTTP_PROXY = `http://${proxy.host}`;
+    try {
+      expect((await get(host)).body).toBe('from the host');
+    } finally {
+      if (before === undefined) delete process.env.HTTP_PROXY;
+      else process.env.HTTP_PROXY = before;
+    }
+    expect(proxy.calls).toEqual([]);
+  });
+
+  it('gives up an answer that drips in for ever', async () => {
+    const { host } = await stubWith((_, response) => {
+      const drip = setInterval(() => response.write('.'), 20);
+      response.on('close', () => {
+        clearInterval(drip);
+      });
+    });
+    const error = await errorOf(get(host, { timeoutMs: 200 }));
+    expect(error).toBeInstanceOf(RetryLaterError);
+    expect(error.message).toBe(`${host} could not be reached: it did not answer in time.`);
+  });
+
+  it('gives up an answer that is too long', async () => {
+    const { host } = await stubWith({ body: 'x'.repeat(2_000) });
+    expect(await errorOf(get(host, { maxAnswerBytes: 1_000 }))).toBeInstanceOf(RetryLaterError);
+    expect((await get(host, { maxAnswerBytes: 2_000 })).body).toHaveLength(2_000);
+  });
+
+  describe('at hosts that are no sandboxes', () => {
+    /** Where a connection would arrive if the guard let it through. */
+    async function listener() {
+      let connections = 0;
+      const server = createServer((socket) => {
+        connections += 1;
+        socket.destroy();
+      });
+      server.listen(0);
+      await once(server, 'listening');
+      open.push({
+        close: async () => {
+          server.close();
+          await once(server, 'close');
+        },
+      });
+      return { port: (server.address() as AddressInfo).port, connections: () => connections };
+    }
+
+    // Only the agent for https is guarded, so this also fails if such hosts were spoken to in plain text.
+    it('refuses a name that leads to the server itself', async () => {
+      const { port, connections } = await listener();
+      const error = await errorOf(get(`localhost:${port}`, { sandboxHosts: [] }));
+      expect(error).toBeInstanceOf(RetryLaterError);
+      expect(error.message).toMatch(/private address/);
+      expect(connections()).toBe(0);
+    });
+
+    it.each([
+      '127.0.0.1',
+      '10.1.2.3',
+      '172.16.0.1',
+      '192.168.0.1',
+      '169.254.169.254',
+      '100.64.0.1',
+      '0.0.0.0',
+      '::1',
+      '::ffff:127.0.0.1',
+      'fd00::1',
+      'fe80::1',
+    ])('refuses a name that leads to %s at the moment of connecting', async (address) => {
+      const family = address.includes(':') ? 6 : 4;
+      const looked: string[] = [];
+      const lookup: LookupFunction = (name, options, done) => {
+        looked.push(name);
+        if (options.all === true) done(null, [{ address, family }]);
+        else done(null, address, family);
+      };
+      const error = await errorOf(get('acme.api-us1.com', { sandboxHosts: [], lookup }));
+      expect(error.message).toMatch(/private address/);
+      expect(looked).toEqual(['acme.api-us1.com']);
+    });
+  });
+
+  it('has the key in no error and no log', async () => {
+    const lines: string[] = [];
+    const logger = createLogger('trace', { write: (line) => void lines.push(line) });
+    const broken = await stubWith((request) => request.socket.destroy());
+    const mute = await stubWith(() => undefined);
+    const fine = await stubWith({ body: '{}' });
+    await get(fine.host, { logger });
+    const errors = [
+      await errorOf(get(broken.host, { logger })),
+      await errorOf(get(mute.host, { logger, timeoutMs: 100 })),
+      await errorOf(get(fine.host, { logger, maxAnswerBytes: 1 })),
+      await errorOf(get('localhost:1', { logger, sandboxHosts: [] })),
+    ];
+    expect(lines).toHaveLength(5);
+    const shown = errors.flatMap((error) => [
+      inspect(error, { depth: 20, showHidden: true }),
+      JSON.stringify(error),
+      String(error.stack),
+    ]);
+    for (const text of [...lines, ...shown]) expect(text).not.toContain(KEY);
+  });
+});

@@ -1,0 +1,54 @@
+import { on, once } from 'node:events';
+import { WebSocket } from 'ws';
+import { TEST_TOKEN, type Sluice } from './sluice.js';
+
+export interface Message {
+  readonly type: string;
+  readonly payload?: unknown;
+}
+
+/** A client that speaks the protocol word by word. */
+export class RawClient {
+  readonly socket: WebSocket;
+  readonly closed: Promise<{ code: number; reason: string }>;
+  readonly #messages: AsyncIterator<unknown[], undefined>;
+
+  constructor(sluice: Sluice) {
+    this.socket = new WebSocket(sluice.webSocketUrl, 'graphql-transport-ws');
+    this.closed = once(this.socket, 'close').then(([code, reason]) => ({
+      code: code as number,
+      reason: String(reason),
+    }));
+    this.#messages = on(this.socket, 'message', { close: ['close'] });
+  }
+
+  async send(message: Message & { id?: string }): Promise<void> {
+    if (this.socket.readyState === WebSocket.CONNECTING) await once(this.socket, 'open');
+    this.socket.send(JSON.stringify(message));
+  }
+
+  async next(): Promise<Message> {
+    const result = await this.#messages.next();
+    if (result.done) throw new Error('The socket was closed.');
+    const [data] = result.value as [Buffer];
+    return JSON.parse(data.toString()) as Message;
+  }
+
+  async init(authorization: unknown = `Bearer ${TEST_TOKEN}`): Promise<void> {
+    await this.send({ type: 'connection_init', payload: { authorization } });
+  }
+
+  /** What comes back for a subscribe message. */
+  async subscribe(query: string, variables?: Record<string, unknown>): Promise<Message> {
+    await this.send({ id: '1', type: 'subscribe', payload: { query, variables } });
+    return this.next();
+  }
+}
+
+/** A client whose connection_init was accepted. */
+export async function admitted(sluice: Sluice): Promise<RawClient> {
+  const client = new RawClient(sluice);
+  await client.init();
+  expect(await client.next()).toEqual({ type: 'connection_ack' });
+  return client;
+}
