@@ -1,0 +1,96 @@
+import { In } from 'typeorm';
+import { Batch, BatchState } from '../entities/batch.js';
+import { ExportRun, ExportRunState } from '../entities/export-run.js';
+import type { Problem } from '../entities/problem.js';
+import { Rejection, RejectionReason } from '../entities/rejection.js';
+import { execute } from '../bulk-sql.js';
+import { leaveUnconfirmed } from './batches.js';
+import { countPlanned, plannedIn } from './ledger.js';
+import type { EngineServices, RunContext } from './run-context.js';
+import { moveRun } from './run-states.js';
+
+/**
+ * Ends a run that has nothing under way any more: what was never sent is counted, the counters are checked against the
+ * ledger, and the final state is written.
+ * @param skipped why the run ends before anything was planned, if it does.
+ */
+export async function closeRun(context: RunContext, skipped: Problem | null = null): Promise<void> {
+  const { services, run, problem } = context;
+  await endUnknownBatches(services, run);
+  await services.database.transact(async ({ manager, afterCommit }) => {
+    // Somebody may have asked for an end a moment ago.
+    const { id, attempt } = run;
+    run.state = (await manager.findOneBy(ExportRun, { id, attempt }))?.state ?? run.state;
+    await manager.update(Batch, { runId: run.id, state: BatchState.PLANNED }, { state: BatchState.DROPPED });
+    const notSent = run.ledgerId === null ? 0 : await countPlanned(manager, run);
+    await execute(
+      manager,
+      `UPDATE "ledger_entries" SET "plannedRun" = NULL WHERE "ledgerId" = $1 AND "plannedRun" = $2`,
+      [run.ledgerId, run.number],
+    );
+    const badAddresses = await manager.countBy(Rejection, {
+      runId: run.id,
+      reason: In([RejectionReason.MISSING_EMAIL, RejectionReason.INVALID_EMAIL]),
+    });
+    const disagreement = disagreementOf(run, notSent);
+    if (disagreement !== undefined)
+      services.logger.error({ runId: run.id, disagreement }, 'counters disagree');
+    const end = finalState(run, { problem, skipped, notSent, badAddresses, disagreement });
+    await moveRun(manager, run, end.state, {
+      problem: end.problem,
+      notSent,
+      phase: null,
+      finishedAt: new Date(services.clock.now()),
+    });
+    afterCommit(() => services.hub.changed(run.id));
+  });
+}
+
+/** A request that was under way when the run ended may have arrived: its people are unconfirmed, not unsent. */
+async function endUnknownBatches(services: EngineServices, run: ExportRun): Promise<void> {
+  const unknown = await services.database.reader.findBy(Batch, { runId: run.id, state: BatchState.SENDING });
+  for (const batch of unknown) {
+    const entries = await plannedIn(services.database.reader, run, batch);
+    await leaveUnconfirmed(services, run, batch, entries, ANSWER_NEVER_CAME);
+  }
+}
+
+/** What the counters contradict, if anything: a bug of ours, told rather than covered. */
+function disagreementOf(run: ExportRun, notSent: number): string | undefined {
+  const { members, skipped, toSend, confirmed, rejected, unconfirmed } = run;
+  if (members !== null && members !== skipped + toSend)
+    return `${members} members, ${skipped} + ${toSend} counted`;
+  const decided = confirmed + rejected + unconfirmed + notSent;
+  return toSend === decided ? undefined : `${toSend} to send, ${decided} decided`;
+}
+
+function finalState(
+  run: ExportRun,
+  facts: {
+    problem: Problem | null;
+    skipped: Problem | null;
+    notSent: number;
+    badAddresses: number;
+    disagreement: string | undefined;
+  },
+): { state: ExportRunState; problem: Problem | null } {
+  const { problem, skipped, notSent, badAddresses, disagreement } = facts;
+  if (run.state === ExportRunState.CANCELING) return { state: ExportRunState.CANCELED, problem };
+  if (skipped !== null) return { state: ExportRunState.SKIPPED, problem: skipped };
+  if (disagreement !== undefined)
+    return { state: ExportRunState.FAILED, problem: problem ?? COUNTERS_DISAGREE };
+  const nobodyPlanned = run.members === null;
+  if (notSent > 0 || problem?.code === 'LIST_GONE' || (problem !== null && nobodyPlanned)) {
+    return { state: ExportRunState.FAILED, problem };
+  }
+  const warned = problem !== null || run.rejected + run.unconfirmed + badAddresses > 0;
+  return { state: warned ? ExportRunState.SUCCEEDED_WITH_WARNINGS : ExportRunState.SUCCEEDED, problem };
+}
+
+const ANSWER_NEVER_CAME = 'The batch was sent, but the run ended before the destination answered.';
+
+const COUNTERS_DISAGREE: Problem = {
+  code: 'COUNTERS_DISAGREE',
+  message: 'The figures of the run contradict the ledger. This is an error in Sluice.',
+  remedy: 'Please report it with the log of this run; running the export again sends what is missing.',
+};

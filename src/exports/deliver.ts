@@ -1,0 +1,86 @@
+import { ExportRunPhase } from '../entities/export-run.js';
+import type { Batch } from '../entities/batch.js';
+import { followUp } from './confirm.js';
+import type { PlannedEntry } from './ledger.js';
+import { openOutbox } from './outbox.js';
+import { SendingEndedError, shutDown, urgency, type RunContext } from './run-context.js';
+import { writeRun } from './run-states.js';
+import { handOver, type Parcel } from './send.js';
+
+/**
+ * Sends everything that the run has planned and follows everything up, until each batch is decided or nothing more may
+ * be sent. Sending and asking go on side by side; the account's turns keep the pace.
+ * @throws {ShutdownError} when the process stops; whatever else goes wrong in one of the batches.
+ */
+export async function deliver(context: RunContext): Promise<void> {
+  const { sending, bell, turns } = context;
+  const { outbox, accepted } = await openOutbox(context);
+  const carried = new Set<Promise<void>>();
+  const failures: unknown[] = [];
+
+  /** Lets a batch go its way; the loop below goes on meanwhile. */
+  const carry = (work: Promise<void>) => {
+    const watched = work
+      .catch((error: unknown) => {
+        if (error instanceof SendingEndedError) return;
+        failures.push(error);
+        shutDown(context);
+      })
+      .finally(() => {
+        carried.delete(watched);
+        bell.ring();
+      });
+    carried.add(watched);
+  };
+
+  const follow = async (batch: Batch, entries: readonly PlannedEntry[]) => {
+    const end = await followUp(context, batch, entries);
+    if (end === 'SEND_AGAIN') outbox.put([{ batch, entries, failures: 0, dueAt: 0 }]);
+  };
+
+  const send = async (parcel: Parcel, begun: () => void) => {
+    const kind = parcel.entries.length === 1 ? 'SINGLE' : 'BATCH';
+    const request = { kind, priority: () => urgency(context), signal: sending.signal } as const;
+    const result = await turns
+      .take(request, () => {
+        begun();
+        return handOver(context, parcel);
+      })
+      .finally(begun);
+    if ('again' in result) outbox.put(result.again);
+    else await follow(result.accepted, result.entries);
+  };
+
+  for (const { batch, entries } of accepted) carry(follow(batch, entries));
+  while (!sending.signal.aborted) {
+    const seen = bell.count();
+    const parcel = await outbox.take();
+    if (parcel !== undefined) {
+      // One parcel at a time waits for its turn: the next is chosen only when this one has gone.
+      await new Promise<void>((begun) => carry(send(parcel, begun)));
+      continue;
+    }
+    if (outbox.isEmpty()) {
+      if (carried.size === 0) break;
+      await showConfirming(context);
+    }
+    await bell.after(seen, outbox.dueAt());
+  }
+  await settled(carried);
+  if (failures.length > 0) throw failures[0];
+  if (sending.signal.aborted && !(sending.signal.reason instanceof SendingEndedError))
+    throw sending.signal.reason;
+}
+
+/** Everything is sent, so far: what is left is to hear of the last outcomes. */
+async function showConfirming({ run, services }: RunContext): Promise<void> {
+  if (run.phase === ExportRunPhase.CONFIRMING) return;
+  await services.database.transact(async ({ manager, afterCommit }) => {
+    await writeRun(manager, run, { phase: ExportRunPhase.CONFIRMING });
+    afterCommit(() => services.hub.changed(run.id));
+  });
+}
+
+async function settled(work: ReadonlySet<Promise<void>>): Promise<void> {
+  while (work.size > 0) await Promise.all(work);
+}

@@ -1,0 +1,91 @@
+import { In, type EntityManager } from 'typeorm';
+import { execute } from '../bulk-sql.js';
+import type { Database } from '../database.js';
+import { Batch } from '../entities/batch.js';
+import { ExportRun, RunRequest } from '../entities/export-run.js';
+import { Export, ExportSegment } from '../entities/export.js';
+import { Ledger } from '../entities/ledger.js';
+import type { User } from '../entities/user.js';
+import { ConflictError, NotFoundError } from '../errors.js';
+import { UNFINISHED } from './run-states.js';
+
+/** Rows that one step removes: some 50 ms. */
+const CHUNK = 10_000;
+
+/**
+ * Removes an export with its runs and everything that was noted of them. Contacts at the destination stay.
+ * @throws {NotFoundError}; {ConflictError} while a run is queued or active.
+ */
+export async function removeExport(
+  services: { readonly database: Database },
+  _actor: User,
+  id: string,
+): Promise<boolean> {
+  await services.database.transact(async ({ manager }) => {
+    if (!(await manager.existsBy(Export, { id }))) throw new NotFoundError('export');
+    if (await manager.existsBy(ExportRun, { exportId: id, state: In(UNFINISHED) })) {
+      throw new ConflictError(
+        'A run of the export is queued or under way.',
+        'Wait until it ends, or cancel it (cancelExportRun), and try again.',
+      );
+    }
+    await manager.delete(Export, { id });
+    await manager.delete(ExportSegment, { exportId: id });
+    await manager.delete(RunRequest, { exportId: id });
+  });
+  await removeTracesOfExports(services);
+  return true;
+}
+
+/**
+ * Removes the runs and ledgers whose export is gone, in small steps, so that a million rows block nobody; also at the
+ * start, for what an earlier process did not get done.
+ */
+export async function removeTracesOfExports({ database }: { readonly database: Database }): Promise<void> {
+  for (const run of await orphans(database.reader, ExportRun)) {
+    await removeInSteps(database, 'rejections', 'id', '"runId" = $1', run.id);
+    await database.transact(async ({ manager }) => {
+      await manager.delete(Batch, { runId: run.id });
+      await manager.delete(ExportRun, { id: run.id });
+    });
+  }
+  for (const ledger of await orphans(database.reader, Ledger)) {
+    await removeInSteps(database, 'ledger_entries', 'emailKey', '"ledgerId" = $1', ledger.id);
+    await database.transact(async ({ manager }) => {
+      await manager.delete(Ledger, { id: ledger.id });
+    });
+  }
+}
+
+async function orphans<T extends { id: string | number; exportId: string }>(
+  reader: EntityManager,
+  entity: new () => T,
+): Promise<T[]> {
+  return reader
+    .createQueryBuilder(entity, 'trace')
+    .where((query) => {
+      const known = query.subQuery().select('1').from(Export, 'export').where('export.id = trace.exportId');
+      return `NOT EXISTS ${known.getQuery()}`;
+    })
+    .getMany();
+}
+
+/** Deletes the rows of `table` for which `where` holds, a chunk at a time. `key` tells its rows apart there. */
+async function removeInSteps(
+  database: Database,
+  table: string,
+  key: string,
+  where: string,
+  value: string | number,
+): Promise<void> {
+  for (let removed = CHUNK; removed === CHUNK;) {
+    removed = await database.transact(({ manager }) =>
+      execute(
+        manager,
+        `DELETE FROM "${table}" WHERE ${where} AND "${key}" IN
+         (SELECT "${key}" FROM "${table}" WHERE ${where} ORDER BY "${key}" LIMIT ${CHUNK})`,
+        [value],
+      ),
+    );
+  }
+}

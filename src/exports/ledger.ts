@@ -1,0 +1,117 @@
+import type { EntityManager } from 'typeorm';
+import { execute, jsonList } from '../bulk-sql.js';
+import type { Batch } from '../entities/batch.js';
+import type { ExportRun } from '../entities/export-run.js';
+import { Ledger } from '../entities/ledger.js';
+import { filledFields, type WantedContact } from './mapping.js';
+
+/** A contact of the ledger that a run still has to decide. */
+export interface PlannedEntry {
+  readonly emailKey: string;
+  readonly profileId: string;
+  readonly wanted: WantedContact;
+  readonly everSent: number;
+}
+
+interface PlannedRow {
+  emailKey: string;
+  profileId: string;
+  wanted: string;
+  everSent: number;
+}
+
+/** The ledger of an export at one list of one account, made when it is first needed. */
+export async function ledgerOf(manager: EntityManager, run: ExportRun): Promise<Ledger> {
+  const key = { exportId: run.exportId, account: run.account, listId: run.listId };
+  return (await manager.findOneBy(Ledger, key)) ?? (await manager.save(Ledger, manager.create(Ledger, key)));
+}
+
+/** The entries after `afterKey` that the run still has to send, in key order. */
+export async function plannedAfter(
+  manager: EntityManager,
+  run: ExportRun,
+  afterKey: string,
+  limit: number,
+): Promise<PlannedEntry[]> {
+  return readPlanned(manager, run, '"emailKey" > $3', [afterKey], limit);
+}
+
+/** The entries of a batch that are still to be decided, in key order. */
+export async function plannedIn(
+  manager: EntityManager,
+  run: ExportRun,
+  batch: Batch,
+): Promise<PlannedEntry[]> {
+  const range = [batch.fromKey, batch.toKey];
+  return readPlanned(manager, run, '"emailKey" >= $3 AND "emailKey" <= $4', range, batch.contacts);
+}
+
+async function readPlanned(
+  manager: EntityManager,
+  run: ExportRun,
+  where: string,
+  keys: string[],
+  limit: number,
+): Promise<PlannedEntry[]> {
+  const rows = await manager.query<PlannedRow[]>(
+    `SELECT "emailKey", "profileId", "wanted", "everSent" FROM "ledger_entries"
+     WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND ${where} ORDER BY "emailKey" LIMIT ${limit}`,
+    [run.ledgerId, run.number, ...keys],
+  );
+  return rows.map((row) => ({ ...row, wanted: JSON.parse(row.wanted) as WantedContact }));
+}
+
+/** How many entries the run has planned and not decided. */
+export async function countPlanned(manager: EntityManager, run: ExportRun): Promise<number> {
+  const [row] = await manager.query<[{ planned: number }]>(
+    `SELECT COUNT(*) AS "planned" FROM "ledger_entries" WHERE "ledgerId" = $1 AND "plannedRun" = $2`,
+    [run.ledgerId, run.number],
+  );
+  return Number(row.planned);
+}
+
+/**
+ * Notes, with the intent, which optional fields go out non-empty: from then on an empty value must be sent, so that the
+ * destination clears what it may hold.
+ */
+export async function noteSent(
+  manager: EntityManager,
+  run: ExportRun,
+  entries: readonly PlannedEntry[],
+): Promise<void> {
+  const byMask = Map.groupBy(
+    entries.filter(({ wanted, everSent }) => (filledFields(wanted) & ~everSent) !== 0),
+    ({ wanted }) => filledFields(wanted),
+  );
+  for (const [mask, group] of byMask) {
+    await execute(
+      manager,
+      `UPDATE "ledger_entries" SET "everSent" = "everSent" | $1
+       WHERE "ledgerId" = $2 AND "emailKey" IN ${jsonList('$3')}`,
+      [mask, run.ledgerId, JSON.stringify(group.map(({ emailKey }) => emailKey))],
+    );
+  }
+}
+
+/**
+ * Decides the entries of a batch, or those of the keys given, that the run has not decided yet: delivered as wanted, or
+ * not.
+ * @returns how many there were.
+ */
+export async function decideEntries(
+  manager: EntityManager,
+  run: ExportRun,
+  which: Batch | readonly string[],
+  { delivered }: { delivered: boolean },
+): Promise<number> {
+  const [where, keys] =
+    'fromKey' in which
+      ? ['"emailKey" >= $3 AND "emailKey" <= $4', [which.fromKey, which.toKey]]
+      : [`"emailKey" IN ${jsonList('$3')}`, [JSON.stringify(which)]];
+  return execute(
+    manager,
+    `UPDATE "ledger_entries" SET "plannedRun" = NULL${delivered ? ', "delivered" = "wanted"' : ''}
+     WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND ${where}`,
+    [run.ledgerId, run.number, ...keys],
+  );
+}

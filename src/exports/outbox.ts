@@ -1,0 +1,124 @@
+import { In } from 'typeorm';
+import type { EntityManager } from 'typeorm';
+import { Batch, BatchState } from '../entities/batch.js';
+import type { ExportRun } from '../entities/export-run.js';
+import { plannedAfter, plannedIn, type PlannedEntry } from './ledger.js';
+import { contactOf } from './mapping.js';
+import type { RunContext } from './run-context.js';
+import type { Parcel } from './send.js';
+
+/** What one run has still to send, in the order in which it should go. */
+export interface Outbox {
+  /**
+   * Takes the next parcel that may go now: one that is to be sent again and is due, else the next contacts of the
+   * ledger. Undefined: nothing may go at present.
+   */
+  readonly take: () => Promise<Parcel | undefined>;
+  /** Puts parcels in that are to be sent (again). */
+  readonly put: (parcels: readonly Parcel[]) => void;
+  /** When the next parcel that waits is due, in ms since 1970; undefined: none waits. */
+  readonly dueAt: () => number | undefined;
+  /** Whether everything was taken. */
+  readonly isEmpty: () => boolean;
+}
+
+/**
+ * Opens the outbox of a run, also one that somebody else began: what has no receipt goes out again.
+ * @returns besides, the batches that were accepted and are to be followed up.
+ */
+export async function openOutbox(
+  context: RunContext,
+): Promise<{ outbox: Outbox; accepted: { batch: Batch; entries: PlannedEntry[] }[] }> {
+  const { run, services } = context;
+  const { reader } = services.database;
+  const undecided = await reader.findBy(Batch, {
+    runId: run.id,
+    state: In([BatchState.PLANNED, BatchState.SENDING, BatchState.ACCEPTED]),
+  });
+  const found = await Promise.all(
+    undecided.map(async (batch) => ({ batch, entries: await plannedIn(reader, run, batch) })),
+  );
+  const waiting: Parcel[] = found
+    .filter(({ batch }) => batch.state !== BatchState.ACCEPTED)
+    .map(({ batch, entries }) => ({ batch, entries, failures: 0, dueAt: 0 }));
+  let cursor = await lastKeyTaken(reader, run);
+  let ledgerIsRead = false;
+
+  const nextOfLedger = async (): Promise<Parcel | undefined> => {
+    if (ledgerIsRead) return undefined;
+    const { contactsPerBatch } = context.limits;
+    // Two more than fit: a contact that would be left alone gets company, because singles have a slower pace.
+    const entries = await plannedAfter(reader, run, cursor, contactsPerBatch + 2);
+    const taken = entries.slice(0, howMany(context, entries));
+    const last = taken.at(-1);
+    ledgerIsRead = taken.length === entries.length;
+    if (last === undefined) return undefined;
+    cursor = last.emailKey;
+    return { batch: undefined, entries: taken, failures: 0, dueAt: 0 };
+  };
+
+  return {
+    accepted: found.filter(({ batch }) => batch.state === BatchState.ACCEPTED),
+    outbox: {
+      take: async () => {
+        const now = services.clock.now();
+        const due = waiting.findIndex((parcel) => parcel.dueAt <= now);
+        const parcel = due === -1 ? await nextOfLedger() : waiting.splice(due, 1)[0];
+        if (parcel === undefined) return undefined;
+        if (await isHeldByAnotherRun(reader, run, parcel.entries)) {
+          // Whatever frees the addresses rings the bell.
+          waiting.push(parcel);
+          return undefined;
+        }
+        return parcel;
+      },
+      put: (parcels) => waiting.push(...parcels),
+      dueAt: () => (waiting.length === 0 ? undefined : Math.min(...waiting.map((parcel) => parcel.dueAt))),
+      isEmpty: () => ledgerIsRead && waiting.length === 0,
+    },
+  };
+}
+
+/** How many of the entries, all that are left or more than fit, the next batch takes. */
+function howMany({ destination, limits, run }: RunContext, entries: readonly PlannedEntry[]): number {
+  let bytes = 0;
+  let fits = 0;
+  for (const { wanted, everSent } of entries.slice(0, limits.contactsPerBatch)) {
+    bytes += destination.bytesOf(contactOf(wanted, everSent), run.listId);
+    if (bytes > limits.bytesPerBatch && fits > 0) break;
+    fits += 1;
+  }
+  const leavesOneAlone = entries.length - fits === 1 && entries.length < limits.contactsPerBatch + 2;
+  return leavesOneAlone && fits > 2 ? fits - 1 : fits;
+}
+
+/** Where the batches of the run have got to in the ledger. */
+async function lastKeyTaken(reader: EntityManager, run: ExportRun): Promise<string> {
+  const [row] = await reader.query<[{ last: string | null }]>(
+    `SELECT MAX("toKey") AS "last" FROM "batches" WHERE "runId" = $1`,
+    [run.id],
+  );
+  return row.last ?? '';
+}
+
+/**
+ * Whether another run on the same list has a batch under way that may hold one of these addresses. The importer works
+ * batches in an order of its own: with two undecided ones for an address nobody could tell which values won, or whose
+ * failure was reported.
+ */
+async function isHeldByAnotherRun(
+  reader: EntityManager,
+  run: ExportRun,
+  entries: readonly PlannedEntry[],
+): Promise<boolean> {
+  const [row] = await reader.query<[{ held: number }]>(
+    `SELECT EXISTS (
+       SELECT 1 FROM "export_runs" AS "other" JOIN "batches" ON "batches"."runId" = "other"."id"
+       WHERE "other"."account" = $1 AND "other"."state" IN ('RUNNING', 'CANCELING')
+         AND "other"."listId" = $2 AND "other"."id" <> $3
+         AND "batches"."state" IN ('SENDING', 'ACCEPTED') AND "batches"."fromKey" <= $4 AND "batches"."toKey" >= $5
+     ) AS "held"`,
+    [run.account, run.listId, run.id, entries.at(-1)?.emailKey, entries[0]?.emailKey],
+  );
+  return Boolean(row.held);
+}

@@ -1,0 +1,169 @@
+import type { EntityManager } from 'typeorm';
+import { In } from 'typeorm';
+import type { Clock } from '../clock.js';
+import { ExportRun } from '../entities/export-run.js';
+import { describeError, NotFoundError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import { isFinal, UNFINISHED } from './run-states.js';
+
+/** Which runs a subscriber watches: one run, all runs of one export, or all. */
+export interface RunFilter {
+  readonly runId?: string | null;
+  readonly exportId?: string | null;
+}
+
+/**
+ * Tells subscribers how runs change. Each subscriber holds the latest state of each run it has not seen yet, and
+ * nothing else: whoever reads slowly skips states in between, never the final one, and costs no memory. A run is
+ * published four times a second at most, and read once for all its subscribers.
+ */
+export interface ProgressHub {
+  /** Call it after every commit that changed the run. */
+  readonly changed: (runId: string) => void;
+  /**
+   * First the runs as they are now, then every change. With a runId the stream ends after the final state.
+   * @throws {NotFoundError} if there is no such run or export.
+   */
+  readonly subscribe: (filter: RunFilter) => Promise<AsyncIterableIterator<ExportRun>>;
+  /** Ends every stream. */
+  readonly close: () => void;
+}
+
+const MIN_INTERVAL_MS = 250;
+
+export function createProgressHub(services: {
+  reader: EntityManager;
+  clock: Clock;
+  logger: Logger;
+}): ProgressHub {
+  const { reader, clock, logger } = services;
+  const subscribers = new Set<Subscriber>();
+  /** Runs with a change that is not published yet; each is looked after by one `publish`. */
+  const unpublished = new Map<string, { again: boolean }>();
+  const closing = new AbortController();
+
+  const publish = async (runId: string, mark: { again: boolean }) => {
+    while (mark.again) {
+      mark.again = false;
+      const run = await reader.findOneBy(ExportRun, { id: runId });
+      if (run !== null) for (const subscriber of subscribers) subscriber.offer(run);
+      if (run !== null && isFinal(run.state)) break;
+      await clock.sleep(MIN_INTERVAL_MS, closing.signal);
+    }
+    unpublished.delete(runId);
+  };
+
+  return {
+    changed: (runId) => {
+      const mark = unpublished.get(runId);
+      if (mark !== undefined) {
+        mark.again = true;
+        return;
+      }
+      if (subscribers.size === 0 || closing.signal.aborted) return;
+      const fresh = { again: true };
+      unpublished.set(runId, fresh);
+      publish(runId, fresh).catch((error: unknown) => {
+        unpublished.delete(runId);
+        if (!closing.signal.aborted)
+          logger.error({ runId, why: describeError(error) }, 'progress was not published');
+      });
+    },
+
+    subscribe: async (filter) => {
+      const subscriber = createSubscriber(filter, () => subscribers.delete(subscriber));
+      // First listen, then look: a change in between is seen twice rather than never.
+      subscribers.add(subscriber);
+      try {
+        for (const run of await present(reader, filter)) subscriber.offer(run);
+      } catch (error: unknown) {
+        subscribers.delete(subscriber);
+        throw error;
+      }
+      return subscriber.stream;
+    },
+
+    close: () => {
+      closing.abort(new Error('The server is stopping.'));
+      for (const subscriber of subscribers) void subscriber.stream.return?.();
+    },
+  };
+}
+
+/** The runs that a new subscriber sees first: the run, the latest of the export, or all that are not at an end. */
+async function present(reader: EntityManager, { runId, exportId }: RunFilter): Promise<ExportRun[]> {
+  if (runId) {
+    const run = await reader.findOneBy(ExportRun, { id: runId, ...(exportId ? { exportId } : {}) });
+    if (run === null) throw new NotFoundError('run');
+    return [run];
+  }
+  if (exportId) {
+    return reader.find(ExportRun, { where: { exportId }, order: { number: 'DESC' }, take: 1 });
+  }
+  return reader.find(ExportRun, { where: { state: In(UNFINISHED) }, order: { id: 'ASC' } });
+}
+
+interface Subscriber {
+  readonly offer: (run: ExportRun) => void;
+  readonly stream: AsyncIterableIterator<ExportRun>;
+}
+
+function createSubscriber({ runId, exportId }: RunFilter, onEnd: () => void): Subscriber {
+  /** The latest state of each run, not delivered yet, in the order in which the runs came up. */
+  const latest = new Map<string, ExportRun>();
+  const delivered = new Map<string, number>();
+  const waiting: ((result: IteratorResult<ExportRun>) => void)[] = [];
+  let ended = false;
+
+  const end = () => {
+    ended = true;
+    latest.clear();
+    onEnd();
+    for (const resolve of waiting.splice(0)) resolve({ done: true, value: undefined });
+  };
+
+  const takeLatest = (): ExportRun | undefined => {
+    const [run] = latest.values();
+    if (run === undefined) return undefined;
+    latest.delete(run.id);
+    if (isFinal(run.state)) delivered.delete(run.id);
+    else delivered.set(run.id, run.sequence);
+    return run;
+  };
+
+  const next = (): Promise<IteratorResult<ExportRun>> => {
+    const run = takeLatest();
+    if (run !== undefined) {
+      // Nothing follows the final state; the stream of one run ends with it.
+      if (runId && isFinal(run.state)) end();
+      return Promise.resolve({ done: false, value: run });
+    }
+    if (ended) return Promise.resolve({ done: true, value: undefined });
+    return new Promise((resolve) => waiting.push(resolve));
+  };
+
+  return {
+    offer: (run) => {
+      if (ended || (runId && run.id !== runId) || (exportId && run.exportId !== exportId)) return;
+      const known = latest.get(run.id)?.sequence ?? delivered.get(run.id) ?? -1;
+      if (run.sequence <= known) return;
+      latest.set(run.id, run);
+      const resolve = waiting.shift();
+      if (resolve !== undefined) void next().then(resolve);
+    },
+    stream: {
+      next,
+      return: () => {
+        end();
+        return Promise.resolve({ done: true, value: undefined });
+      },
+      throw: (error) => {
+        end();
+        return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    },
+  };
+}

@@ -1,0 +1,131 @@
+import { In } from 'typeorm';
+import { Batch } from '../entities/batch.js';
+import { Connection } from '../entities/connection.js';
+import { ExportRun, ExportRunState } from '../entities/export-run.js';
+import type { Problem } from '../entities/problem.js';
+import { createBell, type Bell } from './bell.js';
+import { closeRun } from './close.js';
+import { createPace, type Pace, type PastRequest } from './pace.js';
+import {
+  cancelSending,
+  shutDown,
+  ShutdownError,
+  type EngineServices,
+  type RunContext,
+} from './run-context.js';
+import { RunMovedError, UNFINISHED } from './run-states.js';
+import { createTurns, type Turns } from './turns.js';
+import { takeUp, workRun } from './work-run.js';
+
+/**
+ * Works every run of one account until none is left, in one process at a time: the account's quotas are one budget, and
+ * only somebody who sees all its runs can keep them and let the small ones go first.
+ * @param bell rung when a run of the account was queued or is to be cancelled.
+ * @param signal aborts when the process stops; the runs then stay as they are and go on after the next start.
+ * @throws whatever keeps it from working (a database that cannot be written); nothing is lost, ring the account again.
+ */
+export async function pumpAccount(
+  services: EngineServices,
+  account: string,
+  bell: Bell,
+  signal: AbortSignal,
+): Promise<void> {
+  const working = new Map<string, { context: RunContext; done: Promise<void> }>();
+  const failures: unknown[] = [];
+  let budget: { pace: Pace; turns: Turns } | undefined;
+  const accountBell = createBell(services.clock);
+
+  const take = async (run: ExportRun) => {
+    const connection = await services.database.reader.findOneBy(Connection, { id: run.connectionId });
+    const destination = services.destinations[run.kind];
+    const limits = destination.limits(connection?.host ?? '');
+    if (budget === undefined) {
+      const pace = createPace(limits, await pastRequests(services, account, limits.singleIntervalMs * 20));
+      budget = { pace, turns: createTurns(pace, services.clock) };
+    }
+    await takeUp(services, run);
+    const context: RunContext = {
+      services,
+      run,
+      destination,
+      limits,
+      ...budget,
+      bell: accountBell,
+      sending: new AbortController(),
+      asking: new AbortController(),
+      problem: null,
+    };
+    const done = work(context)
+      .catch((error: unknown) => {
+        failures.push(error);
+      })
+      .finally(() => {
+        working.delete(run.id);
+        bell.ring();
+      });
+    working.set(run.id, { context, done });
+  };
+
+  while (!signal.aborted && failures.length === 0) {
+    const seen = bell.count();
+    for (const run of await unfinishedRuns(services, account)) {
+      const context = working.get(run.id)?.context;
+      if (context === undefined && mayStart(run, working.values())) await take(run);
+      if (run.state === ExportRunState.CANCELING) {
+        const taken = working.get(run.id)?.context;
+        if (taken !== undefined) cancelSending(taken);
+      }
+    }
+    if (working.size === 0) break;
+    await bell.after(seen);
+  }
+  for (const { context } of working.values()) shutDown(context);
+  await Promise.all([...working.values()].map(({ done }) => done));
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Works a run; an error that nobody foresaw ends it, told and counted, instead of trying the same for ever. */
+async function work(context: RunContext): Promise<void> {
+  try {
+    await workRun(context);
+  } catch (error: unknown) {
+    if (error instanceof ShutdownError || error instanceof RunMovedError) return;
+    context.services.logger.error({ runId: context.run.id, err: error }, 'a run broke');
+    context.problem ??= BROKEN;
+    await closeRun(context);
+  }
+}
+
+/** A queued run waits until the one before it has ended: runs of one export never overlap. */
+function mayStart(run: ExportRun, working: Iterable<{ context: RunContext }>): boolean {
+  return [...working].every(({ context }) => context.run.exportId !== run.exportId);
+}
+
+async function unfinishedRuns(services: EngineServices, account: string): Promise<ExportRun[]> {
+  const where = { account, state: In(UNFINISHED) };
+  return services.database.reader.find(ExportRun, { where, order: { number: 'ASC' } });
+}
+
+/** The account's last batches, so that whoever takes it over does not overrun its quotas. */
+async function pastRequests(
+  services: EngineServices,
+  account: string,
+  windowMs: number,
+): Promise<PastRequest[]> {
+  const since = new Date(services.clock.now() - windowMs).toISOString();
+  const batches = await services.database.reader
+    .createQueryBuilder(Batch, 'batch')
+    .innerJoin(ExportRun, 'run', 'run.id = batch.runId')
+    .where('run.account = :account AND batch.intentAt >= :since', { account, since })
+    .getMany();
+  return batches.map((batch) => ({
+    kind: batch.contacts === 1 ? 'SINGLE' : 'BATCH',
+    at: batch.intentAt.getTime(),
+  }));
+}
+
+const BROKEN: Problem = {
+  code: 'INTERNAL_SERVER_ERROR',
+  message: 'Something went wrong inside Sluice while the run was under way.',
+  remedy: 'Run the export again; if it happens again, look for the run in the log of the server.',
+};

@@ -1,0 +1,85 @@
+import type { Clock } from '../clock.js';
+import type { Database } from '../database.js';
+import type { Destination, DestinationLimits } from '../destinations/destination.js';
+import type { Destinations } from '../destinations/registry.js';
+import type { ExportRun } from '../entities/export-run.js';
+import type { Problem } from '../entities/problem.js';
+import type { Logger } from '../logger.js';
+import type { SecretBox } from '../security/secret-box.js';
+import type { Bell } from './bell.js';
+import type { Pace } from './pace.js';
+import type { ProgressHub } from './progress-hub.js';
+import type { Turns } from './turns.js';
+
+/** What the engine needs from the rest of the server. */
+export interface EngineServices {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly secretBox: SecretBox;
+  readonly destinations: Destinations;
+  readonly hub: ProgressHub;
+  /** How long one attempt of a run may take. */
+  readonly runDeadlineMs: number;
+}
+
+/** One run in the hands of one worker. */
+export interface RunContext {
+  readonly services: EngineServices;
+  /** As this worker last wrote it; counters are added up here too. */
+  readonly run: ExportRun;
+  readonly destination: Destination;
+  readonly limits: DestinationLimits;
+  readonly pace: Pace;
+  readonly turns: Turns;
+  /** The account's: rung whenever a batch of one of its runs is decided, and whenever sending ends. */
+  readonly bell: Bell;
+  /** Aborts when nothing more may be sent: cancelled, a problem, the deadline, a shutdown. */
+  readonly sending: AbortController;
+  /** Aborts when nothing at all may be asked any more: the deadline or a shutdown. */
+  readonly asking: AbortController;
+  /** Why the run cannot go on, once that is known. */
+  problem: Problem | null;
+}
+
+/** The process is stopping: the run stays as it is and goes on after the next start. */
+export class ShutdownError extends Error {
+  constructor() {
+    super('The server is stopping.');
+    this.name = 'ShutdownError';
+  }
+}
+
+/** Nothing more is sent; what was accepted is still followed up, unless the deadline has passed. */
+export class SendingEndedError extends Error {
+  constructor(reason: string) {
+    super(reason);
+    this.name = 'SendingEndedError';
+  }
+}
+
+/** Ends the sending because of a problem that a person must solve; the first one counts. */
+export function endSending(context: RunContext, problem: Problem): void {
+  context.problem ??= problem;
+  context.sending.abort(new SendingEndedError(problem.message));
+  context.bell.ring();
+}
+
+/** Ends the sending because somebody cancelled the run. */
+export function cancelSending(context: RunContext): void {
+  context.sending.abort(new SendingEndedError('The run was cancelled.'));
+  context.bell.ring();
+}
+
+/** Ends everything, without a trace: the next worker finds the run as it is. */
+export function shutDown(context: RunContext): void {
+  const reason = new ShutdownError();
+  context.sending.abort(reason);
+  context.asking.abort(reason);
+  context.bell.ring();
+}
+
+/** How urgent the run's requests are: the less is left to do, the sooner. 200 people never wait behind a million. */
+export function urgency({ run }: RunContext): number {
+  return run.toSend - run.confirmed - run.rejected - run.unconfirmed;
+}

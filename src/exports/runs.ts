@@ -1,0 +1,233 @@
+import { In, type EntityManager } from 'typeorm';
+import type { Clock } from '../clock.js';
+import { assertConsent } from '../connections/consent.js';
+import type { Database, Transaction } from '../database.js';
+import { Connection } from '../entities/connection.js';
+import { ExportRun, ExportRunState, ExportRunTrigger, RunRequest } from '../entities/export-run.js';
+import { Export } from '../entities/export.js';
+import { Rejection, type RejectionReason } from '../entities/rejection.js';
+import type { User } from '../entities/user.js';
+import {
+  BadInputError,
+  ConflictError,
+  ConnectionFailedError,
+  IdempotencyKeyReusedError,
+  NotFoundError,
+} from '../errors.js';
+import { newId } from '../ids.js';
+import type { Queue } from './queue.js';
+import { readPage, type Page, type PageRequest } from '../page.js';
+import { connectionProblem } from './conditions.js';
+import type { ProgressHub } from './progress-hub.js';
+import { isFinal, moveRun, UNFINISHED } from './run-states.js';
+
+/** What asking for runs needs. */
+export interface RunServices {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly queue: Queue;
+  readonly hub: ProgressHub;
+}
+
+const MAX_KEY_LENGTH = 200;
+
+/**
+ * Asks for a run. One run of an export is active and at most one more is queued: a request that finds one queued gets
+ * that one back, because it will see everything that the request wants sent.
+ * @param options.idempotencyKey the caller's name for this request: the same again gets the same run.
+ * @throws {NotFoundError} for an unknown export, {ConflictError} for a detached one; {ConsentRequiredError},
+ *   {ConnectionFailedError} when it could not run; {IdempotencyKeyReusedError} when the key named another export.
+ */
+export async function requestRun(
+  services: RunServices,
+  actor: User,
+  exportId: string,
+  options: { idempotencyKey?: string | null } = {},
+): Promise<ExportRun> {
+  const idempotencyKey = parseKey(options.idempotencyKey);
+  return services.database.transact(async (transaction) => {
+    const { manager } = transaction;
+    const definition = await manager.findOneBy(Export, { id: exportId });
+    if (definition === null) throw new NotFoundError('export');
+    const answered = await answeredBefore(manager, actor, exportId, idempotencyKey);
+    if (answered !== null) return answered;
+
+    const connection = await attachedConnection(manager, definition);
+    const run =
+      (await manager.findOneBy(ExportRun, { exportId, state: ExportRunState.QUEUED })) ??
+      (await queueRun(services, transaction, actor, definition, connection));
+    if (idempotencyKey !== undefined) {
+      const requestedAt = new Date(services.clock.now());
+      await manager.insert(RunRequest, {
+        requestedById: actor.id,
+        idempotencyKey,
+        exportId,
+        runId: run.id,
+        requestedAt,
+      });
+    }
+    return run;
+  });
+}
+
+/**
+ * Asks a run to end. A queued run is cancelled at once; of a running one nothing more is sent, and what the destination
+ * accepted is still followed up. A run that is ending or has ended stays as it is.
+ * @throws {NotFoundError}
+ */
+export async function cancelRun(services: RunServices, _actor: User, id: string): Promise<ExportRun> {
+  return services.database.transact(async (transaction) => {
+    const { manager } = transaction;
+    const run = await manager.findOneBy(ExportRun, { id });
+    if (run === null) throw new NotFoundError('run');
+    if (isFinal(run.state) || run.state === ExportRunState.CANCELING) return run;
+    const now = new Date(services.clock.now());
+    if (run.state === ExportRunState.QUEUED) {
+      await moveRun(manager, run, ExportRunState.CANCELED, { cancelRequestedAt: now, finishedAt: now });
+    } else {
+      await moveRun(manager, run, ExportRunState.CANCELING, { cancelRequestedAt: now });
+    }
+    services.queue.ring(transaction, run.account);
+    transaction.afterCommit(() => services.hub.changed(id));
+    return run;
+  });
+}
+
+/** @throws {NotFoundError} */
+export async function getRun({ database }: Pick<RunServices, 'database'>, id: string): Promise<ExportRun> {
+  const run = await database.reader.findOneBy(ExportRun, { id });
+  if (run === null) throw new NotFoundError('run');
+  return run;
+}
+
+/** Runs, the latest first. */
+export async function listRuns(
+  { database }: Pick<RunServices, 'database'>,
+  page: PageRequest,
+  filter: { state?: ExportRunState | null; exportId?: string },
+): Promise<Page<ExportRun>> {
+  const query = database.reader.createQueryBuilder(ExportRun, 'run');
+  if (filter.state) query.andWhere('run.state = :state', { state: filter.state });
+  if (filter.exportId !== undefined)
+    query.andWhere('run.exportId = :exportId', { exportId: filter.exportId });
+  return readPage(query, page, 'DESC');
+}
+
+/** The people of a run who did not arrive, in the order in which that became known. */
+export async function listRejections(
+  { database }: Pick<RunServices, 'database'>,
+  runId: string,
+  page: PageRequest,
+  reason?: RejectionReason | null,
+): Promise<Page<Rejection>> {
+  const query = database.reader
+    .createQueryBuilder(Rejection, 'rejection')
+    .where('rejection.runId = :runId', { runId });
+  if (reason) query.andWhere('rejection.reason = :reason', { reason });
+  return readPage(query, page, 'ASC');
+}
+
+/** The accounts with runs that are not at an end: the queue begins with them. */
+export async function accountsWithWork(reader: EntityManager): Promise<string[]> {
+  const runs = await reader.find(ExportRun, {
+    select: { id: true, account: true },
+    where: { state: In(UNFINISHED) },
+  });
+  return [...new Set(runs.map((run) => run.account))];
+}
+
+/** The run that an earlier request with this key got, if there was one. */
+async function answeredBefore(
+  manager: EntityManager,
+  actor: User,
+  exportId: string,
+  idempotencyKey: string | undefined,
+): Promise<ExportRun | null> {
+  if (idempotencyKey === undefined) return null;
+  const earlier = await manager.findOneBy(RunRequest, { requestedById: actor.id, idempotencyKey });
+  if (earlier === null) return null;
+  if (earlier.exportId !== exportId) {
+    throw new IdempotencyKeyReusedError(
+      'This idempotency key was used for a run of another export.',
+      'Use a new key for every request that is not a repetition.',
+      'idempotencyKey',
+    );
+  }
+  return manager.findOneBy(ExportRun, { id: earlier.runId });
+}
+
+/** The connection of an export that may run now. */
+async function attachedConnection(manager: EntityManager, definition: Export): Promise<Connection> {
+  const connection =
+    definition.connectionId === null
+      ? null
+      : await manager.findOneBy(Connection, { id: definition.connectionId });
+  if (connection === null) {
+    throw new ConflictError(
+      'The export is detached from its connection and does not run.',
+      'Attach it to a connection (attachExport).',
+    );
+  }
+  await assertConsent(manager, connection.id);
+  const problem = await connectionProblem(manager, connection);
+  if (problem !== null) throw new ConnectionFailedError(problem.message, problem.remedy ?? undefined);
+  return connection;
+}
+
+async function queueRun(
+  services: RunServices,
+  transaction: Transaction,
+  actor: User,
+  definition: Export,
+  connection: Connection,
+): Promise<ExportRun> {
+  const { manager } = transaction;
+  const run = Object.assign(new ExportRun(), {
+    id: newId(),
+    exportId: definition.id,
+    number: 1 + ((await manager.maximum(ExportRun, 'number', { exportId: definition.id })) ?? 0),
+    trigger: ExportRunTrigger.ON_DEMAND,
+    requestedById: actor.id,
+    state: ExportRunState.QUEUED,
+    phase: null,
+    problem: null,
+    connectionId: connection.id,
+    connectionRevision: connection.revision,
+    kind: connection.kind,
+    account: definition.account,
+    listId: definition.list.id,
+    runAutomations: definition.runAutomations,
+    generations: null,
+    ledgerId: null,
+    queuedAt: new Date(services.clock.now()),
+    startedAt: null,
+    finishedAt: null,
+    cancelRequestedAt: null,
+    attempt: 1,
+    sequence: 0,
+    members: null,
+    skipped: 0,
+    toSend: 0,
+    accepted: 0,
+    confirmed: 0,
+    rejected: 0,
+    unconfirmed: 0,
+    notSent: 0,
+  });
+  await manager.insert(ExportRun, run);
+  services.queue.ring(transaction, run.account);
+  transaction.afterCommit(() => services.hub.changed(run.id));
+  return run;
+}
+
+function parseKey(key: string | null | undefined): string | undefined {
+  if (key === null || key === undefined) return undefined;
+  if (key === '' || key.length > MAX_KEY_LENGTH || /\p{Cc}/u.test(key)) {
+    throw new BadInputError(
+      'idempotencyKey',
+      'The idempotency key is empty, too long or has control characters.',
+      `Use 1 to ${MAX_KEY_LENGTH} characters, a UUID for example.`,
+    );
+  }
+  return key;
+}

@@ -1,0 +1,129 @@
+import type { EntityManager } from 'typeorm';
+import { compareUtf8, execute, jsonTable } from '../bulk-sql.js';
+import { StagedMember } from '../entities/ledger.js';
+import type { ExportRun } from '../entities/export-run.js';
+import { RejectionReason } from '../entities/rejection.js';
+import type { WantedContact } from './mapping.js';
+
+/*
+ * Members come in the order of their ids, the ledger lies in the order of e-mail keys, and a million random upserts take
+ * half a minute. So members are staged in chunks, each sorted by key, and the ledger is then written range by range:
+ * every range takes its slice of every chunk, and both tables are only ever appended to or walked along.
+ */
+
+/** A member on its way into the ledger. */
+export interface Staged {
+  readonly emailKey: string;
+  readonly profileId: string;
+  readonly wanted: WantedContact;
+}
+
+/** From one chosen key to the next within a chunk; a range spans a few of these from all chunks together. */
+const SAMPLE_EVERY = 1_000;
+/** Contacts in a range, about: one statement of some 50 ms. */
+const RANGE = 8_000;
+
+/** The chunks of one run, and enough of their keys to cut them into ranges of even size. */
+export interface Staging {
+  chunks: number;
+  readonly sample: string[];
+}
+
+export function createStaging(): Staging {
+  return { chunks: 0, sample: [] };
+}
+
+/** Removes what an earlier, broken-off preparation staged for this ledger. */
+export async function clearStaging(manager: EntityManager, ledgerId: number): Promise<void> {
+  await manager.delete(StagedMember, { ledgerId });
+}
+
+/** Writes one chunk, sorted by key. */
+export async function stageChunk(
+  manager: EntityManager,
+  ledgerId: number,
+  staging: Staging,
+  members: Staged[],
+): Promise<void> {
+  members.sort((a, b) => compareUtf8(a.emailKey, b.emailKey) || compareUtf8(a.profileId, b.profileId));
+  const rows = members.map(({ emailKey, profileId, wanted }) => [
+    emailKey,
+    profileId,
+    JSON.stringify(wanted),
+  ]);
+  await manager.query(
+    `INSERT INTO "staged_members" ("ledgerId", "chunk", "emailKey", "profileId", "wanted")
+     SELECT $1, $2, "emailKey", "profileId", "wanted"
+     FROM ${jsonTable('$3', ['emailKey', 'profileId', 'wanted'])} AS "rows"`,
+    [ledgerId, staging.chunks, JSON.stringify(rows)],
+  );
+  staging.chunks += 1;
+  for (let at = SAMPLE_EVERY; at < members.length; at += SAMPLE_EVERY) {
+    const member = members[at];
+    if (member !== undefined) staging.sample.push(member.emailKey);
+  }
+}
+
+/** Cuts everything staged into ranges [from, to) of about equal size; `to` is undefined in the last. */
+export function rangesOf(staging: Staging): { from: string; to: string | undefined }[] {
+  const sorted = staging.sample.sort(compareUtf8);
+  const step = RANGE / SAMPLE_EVERY;
+  const cuts = [...new Set(sorted.filter((_, index) => index % step === step - 1))];
+  return ['', ...cuts].map((from, index) => ({ from, to: cuts[index] }));
+}
+
+/** How many of a range are planned, and how many share their address with a profile that comes before them. */
+export interface RangeCounts {
+  readonly planned: number;
+  readonly duplicates: number;
+}
+
+/**
+ * Writes one range into the ledger in key order: of profiles with one address the first by id is planned, the others
+ * become rejections.
+ */
+export async function writeRange(
+  manager: EntityManager,
+  run: ExportRun,
+  staging: Staging,
+  range: { from: string; to: string | undefined },
+): Promise<RangeCounts> {
+  const keys = range.to === undefined ? [range.from] : [range.from, range.to];
+  const planned = await execute(
+    manager,
+    `INSERT INTO "ledger_entries" ("ledgerId", "emailKey", "profileId", "plannedRun", "wanted", "everSent")
+     SELECT $1, "emailKey", "profileId", $2, "wanted", 0
+     FROM ${rankedByAddress(staging, '$1', '$3', range.to === undefined ? undefined : '$4')}
+     WHERE "place" = 1 ORDER BY "emailKey"
+     ON CONFLICT ("ledgerId", "emailKey") DO UPDATE SET
+       "profileId" = excluded."profileId", "plannedRun" = excluded."plannedRun", "wanted" = excluded."wanted"`,
+    [run.ledgerId, run.number, ...keys],
+  );
+  const duplicates = await execute(
+    manager,
+    `INSERT INTO "rejections" ("runId", "profileId", "email", "reason", "detail")
+     SELECT $1, "profileId", "wanted" ->> 0, $2, 'The profile ' || "winner" || ' has the same address.'
+     FROM ${rankedByAddress(staging, '$3', '$4', range.to === undefined ? undefined : '$5')}
+     WHERE "place" > 1 ORDER BY "profileId"`,
+    [run.id, RejectionReason.DUPLICATE_EMAIL, run.ledgerId, ...keys],
+  );
+  return { planned, duplicates };
+}
+
+/** The staged members of a range, each with its place among those of the same address and the first of them. */
+function rankedByAddress(staging: Staging, ledgerId: string, from: string, to: string | undefined): string {
+  const chunks = Array.from({ length: staging.chunks }, (_, chunk) => chunk).join(', ');
+  return `(
+    SELECT "emailKey", "profileId", "wanted",
+      ROW_NUMBER() OVER "sameAddress" AS "place", FIRST_VALUE("profileId") OVER "sameAddress" AS "winner"
+    FROM "staged_members"
+    WHERE "ledgerId" = ${ledgerId} AND "chunk" IN (${chunks})
+      AND "emailKey" >= ${from} ${to === undefined ? '' : `AND "emailKey" < ${to}`}
+    WINDOW "sameAddress" AS (PARTITION BY "emailKey" ORDER BY "profileId")
+  ) AS "ranked"`;
+}
+
+/** Removes a chunk that has been written into the ledger. */
+export async function removeChunk(manager: EntityManager, ledgerId: number, chunk: number): Promise<void> {
+  await manager.delete(StagedMember, { ledgerId, chunk });
+}

@@ -1,0 +1,100 @@
+import type { Clock } from '../clock.js';
+import type { Pace, RequestKind } from './pace.js';
+
+/** A request that waits for its turn. */
+export interface TurnRequest {
+  readonly kind: RequestKind;
+  /** Lower goes first; asked again whenever a turn is given, because it changes while a run goes on. */
+  readonly priority: () => number;
+  /** Gives the wait up. */
+  readonly signal: AbortSignal;
+}
+
+/** Gives the turns of one account to the requests of all its runs. */
+export interface Turns {
+  /**
+   * Waits until the account's pace allows the request and nobody more urgent waits, then performs it.
+   * @throws the signal's reason if it aborts before the turn came; a request that has begun is not broken off.
+   */
+  readonly take: <T>(request: TurnRequest, perform: () => Promise<T>) => Promise<T>;
+}
+
+/** Requests under way at once: enough to hide latency, few enough to stop quickly. */
+const MAX_IN_FLIGHT = 4;
+
+interface Waiter extends TurnRequest {
+  readonly begin: () => void;
+}
+
+export function createTurns(pace: Pace, clock: Clock): Turns {
+  const waiting = new Set<Waiter>();
+  let inFlight = 0;
+  let alarm: AbortController | undefined;
+
+  const give = () => {
+    alarm?.abort();
+    alarm = undefined;
+    while (inFlight < MAX_IN_FLIGHT) {
+      const now = clock.now();
+      const next = mostUrgent([...waiting].filter((waiter) => pace.earliest(waiter.kind) <= now));
+      if (next === undefined) break;
+      waiting.delete(next);
+      inFlight += 1;
+      pace.spend(next.kind, now);
+      next.begin();
+    }
+    if (inFlight < MAX_IN_FLIGHT && waiting.size > 0) wakeAtNextSlot();
+  };
+
+  const wakeAtNextSlot = () => {
+    const at = Math.min(...[...waiting].map((waiter) => pace.earliest(waiter.kind)));
+    alarm = new AbortController();
+    clock.sleep(Math.max(0, at - clock.now()), alarm.signal).then(give, () => {
+      // Set again by whoever aborted it.
+    });
+  };
+
+  const turn = (request: TurnRequest) =>
+    new Promise<void>((resolve, reject) => {
+      const giveUp = () => {
+        waiting.delete(waiter);
+        reject(request.signal.reason as Error);
+      };
+      const waiter: Waiter = {
+        ...request,
+        begin: () => {
+          request.signal.removeEventListener('abort', giveUp);
+          resolve();
+        },
+      };
+      if (request.signal.aborted) {
+        giveUp();
+        return;
+      }
+      request.signal.addEventListener('abort', giveUp, { once: true });
+      waiting.add(waiter);
+      give();
+    });
+
+  return {
+    take: async (request, perform) => {
+      await turn(request);
+      try {
+        return await perform();
+      } finally {
+        inFlight -= 1;
+        give();
+      }
+    },
+  };
+}
+
+/** Batches before other calls: they have a narrower pace of their own, so they never starve the questions. */
+function mostUrgent(waiters: Waiter[]): Waiter | undefined {
+  const rank = (waiter: Waiter) => (waiter.kind === 'CALL' ? 1 : 0);
+  return waiters.reduce<Waiter | undefined>((best, waiter) => {
+    if (best === undefined) return waiter;
+    const difference = waiter.priority() - best.priority() || rank(waiter) - rank(best);
+    return difference < 0 ? waiter : best;
+  }, undefined);
+}

@@ -1,0 +1,106 @@
+import type { EntityManager } from 'typeorm';
+import { jsonList } from '../bulk-sql.js';
+import type { Clock } from '../clock.js';
+import type { Database } from '../database.js';
+import { SegmentGeneration } from '../entities/segment.js';
+
+/**
+ * The life of a generation, one complete set of a segment's members:
+ *
+ * filling     `segmentId` is null: an import writes it batch by batch, nobody reads it;
+ * current     `Segment.generation` points at it, since one swap when the file had arrived whole (see swap.ts);
+ * superseded  it has a segment, but is not that segment's current one: removed, unless a run that is being prepared
+ *             still reads it;
+ * abandoned   still filling when the server starts: its import died with the process.
+ *
+ * Removing goes in small steps, members first and the row last, so that it can be taken up again after a crash.
+ */
+export interface GenerationServices {
+  readonly database: Database;
+  /** The generations that some run still reads, as the transaction sees it. */
+  readonly pinnedGenerations: (manager: EntityManager) => Promise<number[]>;
+}
+
+/** Members that one step removes: some 20 ms. */
+const CHUNK = 20_000;
+
+/** Makes a generation that nobody sees yet. */
+export async function beginGeneration(services: { database: Database; clock: Clock }): Promise<number> {
+  return services.database.transact(async ({ manager }) => {
+    const generation = { segmentId: null, createdAt: new Date(services.clock.now()) };
+    const { id } = await manager.save(SegmentGeneration, generation);
+    return id;
+  });
+}
+
+/** @param ids a JSON array; those that are members already stay so. */
+export async function addMembers(manager: EntityManager, generation: number, ids: string): Promise<void> {
+  await manager.query(
+    `INSERT INTO "segment_members" ("generation", "profileId")
+     SELECT $1, value FROM ${jsonList('$2')} AS ids WHERE true ORDER BY value
+     ON CONFLICT DO NOTHING`,
+    [generation, ids],
+  );
+}
+
+/** Takes over those of the ids that are members of the segment as it is now. */
+export async function keepMembers(
+  manager: EntityManager,
+  segment: { name: string; generation: number },
+  ids: readonly string[],
+): Promise<void> {
+  if (ids.length === 0) return;
+  await manager.query(
+    `INSERT INTO "segment_members" ("generation", "profileId")
+     SELECT $1, "profileId" FROM "segment_members"
+     WHERE "generation" = (SELECT "generation" FROM "segments" WHERE "name" = $2)
+       AND "profileId" IN ${jsonList('$3')}
+     ON CONFLICT DO NOTHING`,
+    [segment.generation, segment.name, JSON.stringify(ids)],
+  );
+}
+
+/** Removes what no segment points at any more and nobody reads. Safe at any time, also by two at once. */
+export async function removeSupersededGenerations(services: GenerationServices): Promise<void> {
+  // Who is superseded and not pinned stays so: new readers start from what is current.
+  const superseded = await services.database.transact(async ({ manager }) => {
+    const pinned = await services.pinnedGenerations(manager);
+    return manager.query<{ id: number }[]>(
+      `SELECT "id" FROM "segment_generations"
+       WHERE "segmentId" IS NOT NULL
+         AND "id" NOT IN (SELECT "generation" FROM "segments" WHERE "generation" IS NOT NULL)
+         AND "id" NOT IN ${jsonList('$1')}`,
+      [JSON.stringify(pinned)],
+    );
+  });
+  for (const { id } of superseded) await removeGeneration(services.database, id);
+}
+
+/** For the start of the server, before the first import: removes what the last process left behind. */
+export async function removeAbandonedGenerations(services: GenerationServices): Promise<void> {
+  const abandoned = await services.database.reader.find(SegmentGeneration);
+  for (const { id, segmentId } of abandoned) {
+    if (segmentId === null) await removeGeneration(services.database, id);
+  }
+  await removeSupersededGenerations(services);
+}
+
+/** Removes one generation that nobody reads or fills. */
+export async function removeGeneration(database: Database, generation: number): Promise<void> {
+  let finished = false;
+  while (!finished) {
+    finished = await database.transact(async ({ manager }) => {
+      const [beyond] = await manager.query<{ profileId: string }[]>(
+        `SELECT "profileId" FROM "segment_members" WHERE "generation" = $1
+         ORDER BY "profileId" LIMIT 1 OFFSET ${CHUNK}`,
+        [generation],
+      );
+      await manager.query(
+        `DELETE FROM "segment_members" WHERE "generation" = $1 ${beyond ? 'AND "profileId" < $2' : ''}`,
+        beyond ? [generation, beyond.profileId] : [generation],
+      );
+      if (beyond === undefined) await manager.delete(SegmentGeneration, generation);
+      return beyond === undefined;
+    });
+  }
+}

@@ -1,0 +1,123 @@
+import type { Readable } from 'node:stream';
+import type { Clock } from '../clock.js';
+import { BadInputError, describeError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import { openBody } from './body.js';
+import { BrokenBodyError } from './broken-body-error.js';
+import { csvRowReader } from './csv-rows.js';
+import {
+  beginGeneration,
+  removeGeneration,
+  removeSupersededGenerations,
+  type GenerationServices,
+} from './generations.js';
+import { IncompleteImportError, type ImportReport } from './import-report.js';
+import { ImportWriter } from './import-writer.js';
+import type { ImportMode } from './merge.js';
+import { ndjsonRowReader } from './ndjson-rows.js';
+import { readSegmentName } from './segments.js';
+import { swapGeneration } from './swap.js';
+import { textBlocks } from './text-blocks.js';
+
+export interface ImportServices extends GenerationServices {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface ImportOptions {
+  /** The column, or key, that holds the profile's id. It is no attribute. */
+  readonly idColumn: string;
+  /** The static segment that is to hold exactly the profiles of this file. */
+  readonly segmentName?: string | undefined;
+  readonly mode: ImportMode;
+  readonly format: 'csv' | 'ndjson';
+  readonly gzip: boolean;
+}
+
+/**
+ * Reads profiles from a file of any size and stores them batch by batch; no import deletes a profile. A line that
+ * cannot be taken is reported and costs only itself; in the segment, the profile that it names stays what it was.
+ * @param signal ends the import; what is stored until then stays.
+ * @throws {BadInputError} for options, a header row or a file that cannot be used: nothing was stored.
+ * @throws {IncompleteImportError} when the body breaks off: the complete lines are stored, the segment is as it was.
+ */
+export async function importProfiles(
+  services: ImportServices,
+  options: ImportOptions,
+  body: Readable,
+  signal?: AbortSignal,
+): Promise<ImportReport> {
+  const idColumn = options.idColumn.trim();
+  if (idColumn === '') {
+    throw new BadInputError(
+      'id',
+      'The name of the id column is empty.',
+      'Name the column that holds the ids.',
+    );
+  }
+  const reader = options.format === 'csv' ? csvRowReader(idColumn) : ndjsonRowReader(idColumn);
+  const blocks = textBlocks(openBody(body, options.gzip, signal));
+
+  const storeAll = async (writer: ImportWriter): Promise<void> => {
+    let broken: BrokenBodyError | undefined;
+    try {
+      for await (const block of blocks) await writer.add(reader.read(block));
+      await writer.add(reader.last());
+    } catch (error: unknown) {
+      if (!(error instanceof BrokenBodyError)) throw error;
+      broken = error;
+    }
+    await writer.finish();
+    if (broken !== undefined) throw new IncompleteImportError(broken, writer.report(0));
+  };
+
+  if (options.segmentName === undefined) {
+    const writer = new ImportWriter(services.database, { mode: options.mode, segment: undefined });
+    await storeAll(writer);
+    return writer.report(0);
+  }
+  return importSegment(services, readSegmentName(options.segmentName, 'segment'), options.mode, storeAll);
+}
+
+async function importSegment(
+  services: ImportServices,
+  name: string,
+  mode: ImportMode,
+  storeAll: (writer: ImportWriter) => Promise<void>,
+): Promise<ImportReport> {
+  const segment = { name, generation: await beginGeneration(services) };
+  const writer = new ImportWriter(services.database, { mode, segment });
+  let removed: number;
+  try {
+    await storeAll(writer);
+    refuseToEmpty(writer);
+    removed = await swapGeneration(services, segment);
+  } catch (error: unknown) {
+    await tidyUp(services, () => removeGeneration(services.database, segment.generation));
+    throw error;
+  }
+  await tidyUp(services, () => removeSupersededGenerations(services));
+  return writer.report(removed);
+}
+
+/** What became of the import is decided already. What stays behind goes after the next one, or at the next start. */
+async function tidyUp({ logger }: ImportServices, remove: () => Promise<void>): Promise<void> {
+  try {
+    await remove();
+  } catch (error: unknown) {
+    logger.warn({ reason: describeError(error) }, 'a generation of a segment could not be removed yet');
+  }
+}
+
+/** A misspelt id key must not turn everybody out of the segment. */
+function refuseToEmpty(writer: ImportWriter): void {
+  const report = writer.report(0);
+  if (report.received === 0 || writer.sawAnId) return;
+  throw new IncompleteImportError(
+    new BrokenBodyError(
+      `No line has an id that can be read: ${report.errors[0]?.message ?? ''}.`,
+      'Check the name of the id column in ?id=, and send the file again.',
+    ),
+    report,
+  );
+}

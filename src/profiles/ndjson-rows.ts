@@ -1,0 +1,131 @@
+import { BadInputError } from '../errors.js';
+import type { Attributes } from '../entities/profile.js';
+import type { Row, RowReader } from './row.js';
+import {
+  isUnstorable,
+  MAX_ATTRIBUTES,
+  problemOfId,
+  problemOfLength,
+  problemOfAttributeName,
+  quote,
+} from './rules.js';
+
+/** Understands newline-delimited JSON: one object a line, its keys the names of attributes. Empty lines are passed over. */
+export function ndjsonRowReader(idColumn: string): RowReader {
+  const names = new AttributeNames();
+  let line = 0;
+  let empty = true;
+
+  return {
+    read({ text, suspect }) {
+      const rows: Row[] = [];
+      const lines = text.split('\n');
+      lines.pop();
+      for (const written of lines) {
+        line += 1;
+        if (written.trim() === '') continue;
+        empty = false;
+        rows.push(readLine(written, { line, idColumn, names, suspect }));
+      }
+      return rows;
+    },
+
+    last() {
+      if (empty) {
+        throw new BadInputError('body', 'The file is empty.', 'Send one JSON object on each line.');
+      }
+      return [];
+    },
+  };
+}
+
+interface Context {
+  readonly line: number;
+  readonly idColumn: string;
+  readonly names: AttributeNames;
+  readonly suspect: boolean;
+}
+
+function readLine(written: string, { line, idColumn, names, suspect }: Context): Row {
+  let id: string | undefined;
+  const refuse = (problem: string): Row => ({ line, id, problem });
+
+  const parsed = parseObject(written);
+  if (typeof parsed === 'string') return refuse(parsed);
+  const attributes: Attributes = {};
+  let idProblem: string | undefined = `it has no ${quote(idColumn)}`;
+  let problem: string | undefined;
+  // The whole line is read even if some value is bad: the id may come behind it.
+  for (const [key, value] of Object.entries(parsed)) {
+    const name = names.get(key);
+    const text = textOf(value);
+    if (name.text === idColumn) {
+      idProblem = text === undefined ? 'the id is not a text or an exact number' : problemOfId(text.trim());
+      if (idProblem === undefined && !(suspect && text?.includes('\ufffd'))) id = text?.trim();
+    } else if (name.problem !== undefined)
+      problem ??= `the name ${quote(key)} cannot be used: ${name.problem}`;
+    else if (text === undefined) problem ??= describeBadValue(name.text, value);
+    else if (name.text in attributes) problem ??= `it names ${quote(name.text)} twice`;
+    else {
+      problem ??= problemOfLength(name.text, text);
+      if (isUnstorable(text)) problem ??= `the value of ${quote(name.text)} has a NUL or half a character`;
+      attributes[name.text] = text;
+    }
+  }
+  if (suspect && written.includes('\ufffd')) return refuse('it has bytes that are not UTF-8');
+  if (idProblem !== undefined) return refuse(idProblem);
+  if (Object.keys(attributes).length > MAX_ATTRIBUTES) {
+    problem ??= `it names more than ${MAX_ATTRIBUTES} attributes`;
+  }
+  if (problem !== undefined || id === undefined) return refuse(problem ?? 'the id cannot be read');
+  return { id, attributes };
+}
+
+/** The object that the line holds, or what is wrong with it. */
+function parseObject(written: string): object | string {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(written);
+  } catch {
+    return 'it is not valid JSON';
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    return 'it is not a JSON object';
+  return parsed;
+}
+
+/** The value as text; undefined for what has no text that could be trusted. */
+function textOf(value: unknown): string | undefined {
+  if (value === null) return '';
+  if (typeof value === 'string') return value;
+  if (typeof value === 'boolean') return String(value);
+  // Beyond 2^53 JSON.parse has already changed the digits.
+  const isExact = typeof value === 'number' && (!Number.isInteger(value) || Number.isSafeInteger(value));
+  return isExact ? String(value) : undefined;
+}
+
+function describeBadValue(name: string, value: unknown): string {
+  return typeof value === 'number'
+    ? `the number of ${quote(name)} is too large to be kept exactly; send it as text`
+    : `the value of ${quote(name)} is an object or a list`;
+}
+
+interface AttributeName {
+  readonly text: string;
+  readonly problem: string | undefined;
+}
+
+/** Keys repeat on every line: each is trimmed and checked once. */
+class AttributeNames {
+  private readonly known = new Map<string, AttributeName>();
+
+  get(key: string): AttributeName {
+    const found = this.known.get(key);
+    if (found !== undefined) return found;
+    const text = key.trim();
+    const name = { text, problem: problemOfAttributeName(text) };
+    // Keys that never repeat must not fill the memory.
+    if (this.known.size < 10 * MAX_ATTRIBUTES) this.known.set(key, name);
+    return name;
+  }
+}

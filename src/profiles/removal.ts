@@ -1,0 +1,65 @@
+import type { EntityManager } from 'typeorm';
+import { jsonList } from '../bulk-sql.js';
+import type { Database } from '../database.js';
+import type { Attributes } from '../entities/profile.js';
+import { ProfileAttribute } from '../entities/profile-attribute.js';
+import { BadInputError } from '../errors.js';
+import { AttributeChanges } from './merge.js';
+import { cutSample, readProfiles, writeAttributeChanges } from './store-batch.js';
+
+const MAX_IDS = 1_000;
+
+/**
+ * Removes profiles, from all segments too. An import that is under way brings those back that it has not read yet.
+ * @param ids at most 1,000.
+ * @returns how many of them there were.
+ */
+export async function removeProfiles(
+  { database }: { readonly database: Database },
+  ids: readonly string[],
+): Promise<number> {
+  if (ids.length > MAX_IDS) {
+    throw new BadInputError(
+      'ids',
+      `There are ${ids.length} ids.`,
+      'Remove at most 1,000 profiles at a time.',
+    );
+  }
+  const list = JSON.stringify(ids);
+  return database.transact(async ({ manager }) => {
+    const profiles = await readProfiles(manager, list);
+    await manager.query(
+      `UPDATE "segments" SET "memberCount" = "memberCount" - (
+         SELECT COUNT(*) FROM "segment_members" AS members
+         WHERE members."generation" = "segments"."generation" AND members."profileId" IN ${jsonList('$1')})`,
+      [list],
+    );
+    // By the generations that there are, not by id alone: the key begins with the generation.
+    await manager.query(
+      `DELETE FROM "segment_members"
+       WHERE "generation" IN (SELECT "id" FROM "segment_generations") AND "profileId" IN ${jsonList('$1')}`,
+      [list],
+    );
+    await manager.query(`DELETE FROM "profiles" WHERE "id" IN ${jsonList('$1')}`, [list]);
+    await forgetAttributes(manager, [...profiles.values()]);
+    return profiles.size;
+  });
+}
+
+/** Takes the values off the attributes' figures, and no sample stays behind that was a removed profile's. */
+async function forgetAttributes(manager: EntityManager, removed: readonly Attributes[]): Promise<void> {
+  const changes = new AttributeChanges();
+  for (const attributes of removed) changes.note(attributes, undefined);
+  await writeAttributeChanges(manager, changes.byName);
+
+  const attributes = await manager.find(ProfileAttribute);
+  for (const { name, sample } of attributes) {
+    const wasTheirs = removed.some((profile) => cutSample(profile[name] ?? '') === sample);
+    if (sample === null || !wasTheirs) continue;
+    const [another] = await manager.query<{ value: string }[]>(
+      `SELECT value FROM "profiles", json_each("profiles"."attributes") WHERE key = $1 AND value <> '' LIMIT 1`,
+      [name],
+    );
+    await manager.update(ProfileAttribute, name, { sample: cutSample(another?.value ?? '') || null });
+  }
+}

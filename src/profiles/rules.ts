@@ -1,0 +1,52 @@
+/**
+ * What ids, names and values have to keep to. Every check answers what is wrong, as the second half of a sentence, or
+ * undefined when all is well.
+ */
+
+const MAX_ID_LENGTH = 200;
+const MAX_NAME_LENGTH = 200;
+const MAX_VALUE_LENGTH = 10_000;
+/** Attributes that one line may name. */
+export const MAX_ATTRIBUTES = 200;
+
+const CONTROL_CHARACTER = /\p{Cc}/u;
+/** NUL, which databases refuse in text, and halves of surrogate pairs, which no UTF-8 can hold. */
+const UNSTORABLE = /[\0\p{Cs}]/u;
+
+/** An id is compared as it is written, without the space around it. */
+export function problemOfId(id: string): string | undefined {
+  if (id === '') return 'the id is empty';
+  if (id.length > MAX_ID_LENGTH) return `the id is longer than ${MAX_ID_LENGTH} characters`;
+  if (CONTROL_CHARACTER.test(id) || UNSTORABLE.test(id)) return 'the id has a control character';
+  return undefined;
+}
+
+/** For the names of segments, and of whatever else has one. */
+export function problemOfName(name: string): string | undefined {
+  if (name === '') return 'it is empty';
+  if (name.length > MAX_NAME_LENGTH) return `it is longer than ${MAX_NAME_LENGTH} characters`;
+  if (CONTROL_CHARACTER.test(name) || UNSTORABLE.test(name)) return 'it has a control character';
+  return undefined;
+}
+
+export function problemOfAttributeName(name: string): string | undefined {
+  // JavaScript objects give `__proto__`, `constructor` and the like a meaning of their own.
+  if (name in Object.prototype) return 'it is reserved';
+  return problemOfName(name);
+}
+
+/** @param name of the attribute, for the message. */
+export function problemOfLength(name: string, value: string): string | undefined {
+  if (value.length <= MAX_VALUE_LENGTH) return undefined;
+  return `the value of ${quote(name)} is longer than ${MAX_VALUE_LENGTH.toLocaleString('en')} characters`;
+}
+
+/** Whether the text holds what no database and no UTF-8 can hold. */
+export function isUnstorable(text: string): boolean {
+  return UNSTORABLE.test(text);
+}
+
+/** A name as messages show it: in quotes, shortened, on one line. */
+export function quote(name: string): string {
+  return JSON.stringify(name.length > 50 ? `${name.slice(0, 50)}…` : name);
+}

@@ -1,0 +1,65 @@
+import type { EntityManager } from 'typeorm';
+import type { Clock } from '../clock.js';
+import type { Database } from '../database.js';
+import { Segment, SegmentGeneration, SegmentMember } from '../entities/segment.js';
+import { newSegment } from './segments.js';
+
+/** Members that one statement compares: some 20 ms. */
+const CHUNK = 20_000;
+
+interface SwapServices {
+  readonly database: Database;
+  readonly clock: Clock;
+}
+
+/**
+ * Makes a filled generation the members of the segment, all at once; the segment is made if there is none of that name.
+ * When two imports do this, the later one wins.
+ * @returns how many members left the segment by it.
+ */
+export async function swapGeneration(
+  services: SwapServices,
+  filled: { name: string; generation: number },
+): Promise<number> {
+  const { database, clock } = services;
+  for (;;) {
+    // Comparing a million members takes a second, too long for a transaction. So it is done before, and done again when
+    // somebody else has swapped meanwhile.
+    const compared = (await generationOf(database.reader, filled.name)) ?? null;
+    const left = await countLeft(database.reader, compared, filled.generation);
+    const swapped = await database.transact(async ({ manager }) => {
+      const segment = await manager.findOneBy(Segment, { name: filled.name });
+      if ((segment?.generation ?? null) !== compared) return false;
+      const { id } = segment ?? (await manager.save(Segment, newSegment(filled.name, clock)));
+      const memberCount = await manager.countBy(SegmentMember, { generation: filled.generation });
+      const evaluatedAt = new Date(clock.now());
+      await manager.update(SegmentGeneration, filled.generation, { segmentId: id });
+      await manager.update(Segment, id, { generation: filled.generation, memberCount, evaluatedAt });
+      return true;
+    });
+    if (swapped) return left;
+  }
+}
+
+async function generationOf(manager: EntityManager, name: string): Promise<number | null | undefined> {
+  return (await manager.findOneBy(Segment, { name }))?.generation;
+}
+
+/** Counts the members of `before` that are none of `after`. */
+async function countLeft(reader: EntityManager, before: number | null, after: number): Promise<number> {
+  let left = 0;
+  let last: string | null = before === null ? null : '';
+  while (last !== null) {
+    const [page]: { members: number; stayed: number; last: string | null }[] = await reader.query(
+      `SELECT COUNT(*) AS "members", COUNT(kept."profileId") AS "stayed", MAX(old."profileId") AS "last"
+       FROM (SELECT "profileId" FROM "segment_members" WHERE "generation" = $1 AND "profileId" > $2
+             ORDER BY "profileId" LIMIT ${CHUNK}) AS old
+       LEFT JOIN "segment_members" AS kept
+         ON kept."generation" = $3 AND kept."profileId" = old."profileId"`,
+      [before, last, after],
+    );
+    left += (page?.members ?? 0) - (page?.stayed ?? 0);
+    last = page?.last ?? null;
+  }
+  return left;
+}

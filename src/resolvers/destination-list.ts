@@ -1,0 +1,21 @@
+import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
+import { destinationLists } from '../connections/connect.js';
+import type { ContactList } from '../destinations/destination.js';
+import { DestinationList } from '../entities/export.js';
+import { authorise, type Context } from '../schema/context.js';
+
+@Resolver(() => DestinationList)
+export class DestinationListResolver {
+  @Query(() => [DestinationList], {
+    description:
+      'The lists of the account, asked of the destination at this moment. Whoever may use the connection may ask. ' +
+      'Codes: NOT_FOUND, CONSENT_REQUIRED, CONNECTION_FAILED.',
+  })
+  destinationLists(
+    @Arg('connectionId', () => ID, { description: 'The id of the connection.' }) connectionId: string,
+    @Ctx() context: Context,
+  ): Promise<ContactList[]> {
+    authorise(context);
+    return destinationLists(context.services, connectionId);
+  }
+}

@@ -1,0 +1,20 @@
+import { ConnectionResolver } from './connection.js';
+import { ConsentResolver } from './consent.js';
+import { DestinationListResolver } from './destination-list.js';
+import { ExportRunResolver } from './export-run.js';
+import { ExportResolver } from './export.js';
+import { ProfileResolver } from './profile.js';
+import { SegmentResolver } from './segment.js';
+import { UserResolver } from './user.js';
+
+/** Every resolver, by name. */
+export const resolvers = [
+  ConnectionResolver,
+  ConsentResolver,
+  DestinationListResolver,
+  ExportResolver,
+  ExportRunResolver,
+  ProfileResolver,
+  SegmentResolver,
+  UserResolver,
+] as const;

@@ -1,0 +1,37 @@
+import { lexicographicSortSchema, printSchema, type GraphQLSchema } from 'graphql';
+import { buildSchema, type BuildSchemaOptions } from 'type-graphql';
+
+export type ResolverClasses = readonly [new () => object, ...(new () => object)[]];
+
+/** TypeGraphQL insists on one; subscriptions here bring iterators of their own (see exports/progress.ts). */
+const NO_PUB_SUB: BuildSchemaOptions['pubSub'] = {
+  publish: refuseToPublish,
+  subscribe: refuseToPublish,
+};
+
+const ROOT_DESCRIPTIONS = {
+  Query: 'What can be asked. Everything needs a token: without a valid one the answer is UNAUTHENTICATED.',
+  Mutation: 'What can be done. Everything needs a token: without a valid one the answer is UNAUTHENTICATED.',
+  Subscription:
+    'What can be watched, over WebSocket (graphql-transport-ws) at /graphql, with connectionParams.authorization.',
+};
+
+/** The executable schema, made of the decorated classes. */
+export async function createSchema([first, ...others]: ResolverClasses): Promise<GraphQLSchema> {
+  const schema = await buildSchema({ resolvers: [first, ...others], pubSub: NO_PUB_SUB, validate: true });
+  for (const [name, description] of Object.entries(ROOT_DESCRIPTIONS)) {
+    // TypeGraphQL makes the root types by itself and describes none.
+    const root = schema.getType(name);
+    if (root) root.description = description;
+  }
+  return schema;
+}
+
+/** The schema as text, in alphabetical order: moving code changes nothing. */
+export function describeSchema(schema: GraphQLSchema): string {
+  return `${printSchema(lexicographicSortSchema(schema))}\n`;
+}
+
+function refuseToPublish(): never {
+  throw new Error('Nothing is published here: subscriptions bring their own iterators.');
+}

@@ -1,0 +1,124 @@
+import { ApolloServerErrorCode } from '@apollo/server/errors';
+import type { ErrorRequestHandler } from 'express';
+import { GraphQLError, type GraphQLErrorExtensions, type GraphQLFormattedError } from 'graphql';
+import { ArgumentValidationError } from 'type-graphql';
+import { BadInputError, SluiceError, describeError, type ErrorCode } from '../errors.js';
+import { newId } from '../ids.js';
+import type { Logger } from '../logger.js';
+
+/**
+ * What the caller may read of a failure, the same over HTTP and WebSocket.
+ *
+ * Three kinds of error reach the door. A SluiceError speaks to the caller: its code, message, remedy and field pass.
+ * GraphQL's own refusals (syntax, validation, variables) keep Apollo's codes. Everything else is a bug or a fault of the
+ * machine: the caller gets a correlation id and nothing more, the log gets the id and the stack.
+ */
+export type FormatGraphQLError = (error: unknown) => GraphQLFormattedError;
+
+/** Apollo's codes for requests that are wrong in themselves. */
+const CODES_OF_BAD_REQUESTS: ReadonlySet<unknown> = new Set(
+  Object.values(ApolloServerErrorCode).filter((code) => code !== ApolloServerErrorCode.INTERNAL_SERVER_ERROR),
+);
+
+const HTTP_STATUS: Readonly<Record<ErrorCode, number>> = {
+  UNAUTHENTICATED: 401,
+  NOT_FOUND: 404,
+  BAD_USER_INPUT: 400,
+  CONFLICT: 409,
+  CONSENT_REQUIRED: 409,
+  CONNECTION_IN_USE: 409,
+  CONNECTION_FAILED: 502,
+  IDEMPOTENCY_KEY_REUSED: 409,
+};
+
+export function createErrorFormat(logger: Logger): FormatGraphQLError {
+  return (error) => {
+    const reported = error instanceof GraphQLError ? error : undefined;
+    const cause = reported?.originalError ?? error;
+    const { locations, path } = reported?.toJSON() ?? {};
+    const place = { ...(locations && { locations }), ...(path && { path }) };
+    if (cause instanceof ArgumentValidationError) {
+      return { ...describe(firstInvalidField(cause)), ...place };
+    }
+    if (cause instanceof SluiceError) return { ...describe(cause), ...place };
+    if (cause instanceof GraphQLError && CODES_OF_BAD_REQUESTS.has(reported?.extensions.code)) {
+      const { message, extensions } = reported ?? cause;
+      const { code, remedy } = extensions;
+      return { message, ...place, extensions: { code, ...(typeof remedy === 'string' && { remedy }) } };
+    }
+    return { ...mask(cause, logger), ...place };
+  };
+}
+
+/** The last of the Express handlers: whatever went wrong outside of GraphQL is told in the same JSON. */
+export function errorHandler(logger: Logger): ErrorRequestHandler {
+  return (error: unknown, _request, response, next) => {
+    if (response.headersSent) {
+      next(error);
+      return;
+    }
+    const { status, body } = describeHttpFailure(error, logger);
+    if (status === HTTP_STATUS.UNAUTHENTICATED) response.setHeader('WWW-Authenticate', 'Bearer');
+    response.status(status).json({ errors: [body] });
+  };
+}
+
+interface Described {
+  message: string;
+  extensions: GraphQLErrorExtensions;
+}
+
+function describe(error: SluiceError): Described {
+  const { message, code, remedy, field } = error;
+  return { message, extensions: { code, ...(remedy && { remedy }), ...(field && { field }) } };
+}
+
+function mask(error: unknown, logger: Logger): Described {
+  const correlationId = newId();
+  // Not the error object: what libraries hang on theirs (statements, parameters, requests) can be personal.
+  const stack = error instanceof Error ? error.stack : describeError(error);
+  logger.error({ correlationId, stack }, 'internal error');
+  return {
+    message: 'Something went wrong on our side.',
+    extensions: {
+      code: ApolloServerErrorCode.INTERNAL_SERVER_ERROR,
+      remedy: 'Try again; if it stays, give the correlation id to whoever runs this server.',
+      correlationId,
+    },
+  };
+}
+
+function firstInvalidField(error: ArgumentValidationError): SluiceError {
+  const found = error.extensions.validationErrors;
+  const path: string[] = [];
+  let invalid = found[0];
+  let rules: string[] = [];
+  while (invalid !== undefined) {
+    path.push(invalid.property);
+    rules = Object.values(invalid.constraints ?? {});
+    invalid = invalid.children?.[0];
+  }
+  const field = path.join('.');
+  return new BadInputError(field, `${field} cannot be accepted.`, `Mind that ${rules.join(', and ')}.`);
+}
+
+function describeHttpFailure(error: unknown, logger: Logger): { status: number; body: Described } {
+  if (error instanceof SluiceError) return { status: HTTP_STATUS[error.code], body: describe(error) };
+  const status = statusOfBodyError(error);
+  if (status === undefined) return { status: 500, body: mask(error, logger) };
+  const extensions = { code: ApolloServerErrorCode.BAD_REQUEST, remedy: remedyFor(status) };
+  return { status, body: { message: describeError(error), extensions } };
+}
+
+/** Express's body parsers mark what is the caller's fault with a 4xx status and `expose`. */
+function statusOfBodyError(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('status' in error) || !('expose' in error)) return undefined;
+  const { status, expose } = error;
+  return typeof status === 'number' && status >= 400 && status < 500 && expose === true ? status : undefined;
+}
+
+function remedyFor(status: number): string {
+  return status === 413
+    ? 'Send less at once: a GraphQL request may be 100 kB long.'
+    : 'Send a GraphQL request as JSON in UTF-8: {"query": "…", "variables": {…}}.';
+}

@@ -1,0 +1,123 @@
+import { MIMEType } from 'node:util';
+import type { Request, RequestHandler, Response } from 'express';
+import { BadInputError } from '../errors.js';
+import { importProfiles, type ImportOptions, type ImportServices } from '../profiles/import.js';
+import { IncompleteImportError, type ImportReport } from '../profiles/import-report.js';
+
+const PARAMETERS = ['id', 'segment', 'mode'];
+const FORMATS = new Map<string, ImportOptions['format']>([
+  ['text/csv', 'csv'],
+  ['application/x-ndjson', 'ndjson'],
+]);
+/** What is wrong with these is the kind of body: status 415. */
+const KIND_OF_BODY = ['content-type', 'content-encoding'];
+
+/**
+ * `PUT /profiles?id=COLUMN[&segment=NAME][&mode=merge|replace]`: imports the body and answers an ImportReport. Failures
+ * answer `{errors: [{message, extensions: {code, remedy, field, report}}]}` like everywhere; the report says what was
+ * stored before the body broke off. Whoever gets here has been let in by the handler in front.
+ */
+export function importRoute(services: ImportServices): RequestHandler {
+  return async (request, response) => {
+    try {
+      const report = await importProfiles(services, readOptions(request), request);
+      const { errors, ...figures } = report;
+      services.logger.info(figures, 'import finished');
+      response.json({ ...figures, errors });
+    } catch (error: unknown) {
+      // Everything else is a fault of ours: express hands it to the server's last handler.
+      if (!(error instanceof BadInputError)) throw error;
+      const report = error instanceof IncompleteImportError ? error.report : undefined;
+      answerError(response, error, report);
+      // The message stays out of the log: it quotes the file, and a file without a header row begins with a person.
+      const figures = report && { ...report, errors: undefined };
+      services.logger.warn({ field: error.field, ...figures }, 'import refused or incomplete');
+    }
+  };
+}
+
+function answerError(response: Response, error: BadInputError, report: ImportReport | undefined): void {
+  const { code, message, remedy, field } = error;
+  const extensions = { code, remedy, field, report };
+  response.status(KIND_OF_BODY.includes(field ?? '') ? 415 : 400);
+  response.json({ errors: [{ message, extensions }] });
+}
+
+function readOptions(request: Request): ImportOptions {
+  for (const name of Object.keys(request.query)) {
+    if (!PARAMETERS.includes(name)) {
+      throw new BadInputError(
+        name,
+        `There is no parameter "${name}".`,
+        'The parameters are id, segment and mode.',
+      );
+    }
+  }
+  const idColumn = readParameter(request, 'id');
+  if (idColumn === undefined) {
+    throw new BadInputError(
+      'id',
+      'The parameter id is missing.',
+      'Name the column that holds the ids: ?id=COLUMN.',
+    );
+  }
+  const mode = readParameter(request, 'mode') ?? 'merge';
+  if (mode !== 'merge' && mode !== 'replace') {
+    throw new BadInputError('mode', `There is no mode "${mode}".`, 'Use mode=merge or mode=replace.');
+  }
+  return {
+    idColumn,
+    segmentName: readParameter(request, 'segment'),
+    mode,
+    format: readFormat(request.headers['content-type']),
+    gzip: readGzip(request.headers['content-encoding']),
+  };
+}
+
+function readParameter(request: Request, name: string): string | undefined {
+  const value = request.query[name];
+  if (value === undefined || typeof value === 'string') return value;
+  throw new BadInputError(name, `The parameter ${name} is given more than once.`, 'Give it once.');
+}
+
+function readFormat(header: string | undefined): ImportOptions['format'] {
+  const type = parseMimeType(header ?? '');
+  const format = FORMATS.get(type?.essence ?? '');
+  if (type === undefined || format === undefined) {
+    throw new BadInputError(
+      'content-type',
+      header === undefined
+        ? 'The request has no content type.'
+        : `The content type ${header} is not understood.`,
+      'Send text/csv with a header row, or application/x-ndjson with one object a line.',
+    );
+  }
+  const charset = type.params.get('charset') ?? 'utf-8';
+  if (!['utf-8', 'utf8'].includes(charset.toLowerCase())) {
+    throw new BadInputError(
+      'content-type',
+      `The charset ${charset} is not understood.`,
+      'Convert the file to UTF-8 and send it with charset=utf-8.',
+    );
+  }
+  return format;
+}
+
+function parseMimeType(text: string): MIMEType | undefined {
+  try {
+    return new MIMEType(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function readGzip(header: string | undefined): boolean {
+  const encoding = (header ?? 'identity').trim().toLowerCase();
+  if (encoding === 'gzip' || encoding === 'x-gzip') return true;
+  if (encoding === 'identity') return false;
+  throw new BadInputError(
+    'content-encoding',
+    `The content encoding ${encoding} is not understood.`,
+    'Send the body as it is, or compressed with gzip.',
+  );
+}

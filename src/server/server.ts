@@ -1,0 +1,76 @@
+import { systemClock } from '../clock.js';
+import { describeConfig, type Config } from '../config.js';
+import { removeTracesOfExports } from '../exports/export-removal.js';
+import { pumpAccount } from '../exports/pump.js';
+import { accountsWithWork } from '../exports/runs.js';
+import { createLogger } from '../logger.js';
+import { ensureAdministrator, type FirstToken } from '../people/administrator.js';
+import { removeAbandonedGenerations } from '../profiles/generations.js';
+import type { Services } from '../schema/services.js';
+import { compose, type Surroundings } from './compose.js';
+import { openDoors } from './doors.js';
+import { claimDatabase } from './single-process.js';
+
+export interface Server {
+  /** Where it listens, like `http://127.0.0.1:4000`. */
+  readonly url: string;
+  /** The administrator's token, if this start made it. */
+  readonly administrator: FirstToken;
+  /**
+   * Takes nothing new, closes subscriptions with 1001, lets runs reach a point from which the next start goes on, and
+   * closes the database. Calling it again waits for the same end.
+   */
+  stop(): Promise<void>;
+}
+
+/**
+ * Builds everything and opens the doors.
+ * @throws if a file cannot be used or the port cannot be had; what was opened until then is closed again.
+ */
+export async function startServer(config: Config, overrides: Partial<Surroundings> = {}): Promise<Server> {
+  const { clock = systemClock, logger = createLogger(config.logLevel) } = overrides;
+  logger.info({ settings: describeConfig(config) }, 'starting');
+  if (config.sandboxHosts.length > 0) {
+    logger.warn(
+      { hosts: config.sandboxHosts },
+      'sandbox hosts may be called over plain http; not for real data',
+    );
+  }
+  const release = await claimDatabase(config.databaseFile);
+  const services = await compose(config, { clock, logger }).catch(async (error: unknown) => {
+    await release();
+    throw error;
+  });
+  // In this order nobody is told of an end that is none, and nothing is written to a closed database.
+  const putDown = async () => {
+    services.hub.close();
+    await services.queue.stop();
+    await services.database.close();
+    await release();
+  };
+  try {
+    const administrator = await ensureAdministrator(services, config);
+    await removeAbandonedGenerations(services);
+    await removeTracesOfExports(services);
+    // Before the doors are open: a run that was asked for earlier would wait for a worker that does not know of it.
+    await takeUpWork(services);
+    const doors = await openDoors(config, services);
+    logger.info({ url: doors.url }, 'listening');
+    const shutDown = async () => {
+      logger.info('stopping');
+      await doors.close();
+      await putDown();
+      logger.info('stopped');
+    };
+    let stopped: Promise<void> | undefined;
+    return { url: doors.url, administrator, stop: () => (stopped ??= shutDown()) };
+  } catch (error: unknown) {
+    await putDown();
+    throw error;
+  }
+}
+
+async function takeUpWork(services: Services): Promise<void> {
+  const unfinished = await accountsWithWork(services.database.reader);
+  services.queue.start((account, bell, signal) => pumpAccount(services, account, bell, signal), unfinished);
+}

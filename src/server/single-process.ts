@@ -1,0 +1,25 @@
+import { DataSource } from 'typeorm';
+import { describeError } from '../errors.js';
+
+/**
+ * Makes this process the only server of a SQLite file, and answers how to give that up.
+ *
+ * The queue of a SQLite server lives in its process: a second one, started by mistake, would take up the same runs and
+ * clear away imports that are under way. An exclusive lock on a file beside the database keeps it out; the operating
+ * system lets go of it however the process ends.
+ * @throws if another server has it, or the folder cannot be written.
+ */
+export async function claimDatabase(databaseFile: string): Promise<() => Promise<void>> {
+  const lock = new DataSource({ type: 'sqlite', database: `${databaseFile}.lock` });
+  await lock.initialize();
+  try {
+    await lock.query('BEGIN EXCLUSIVE');
+  } catch (error: unknown) {
+    await lock.destroy();
+    if (!describeError(error).includes('SQLITE_BUSY')) throw error;
+    throw new Error(
+      `Another Sluice works with ${databaseFile}. Stop it first, or choose another DATABASE_URL.`,
+    );
+  }
+  return () => lock.destroy();
+}
