@@ -14,6 +14,13 @@ const SECRET_PATHS = [
 
 /** JSON lines on standard output. Nothing secret and, at level info and above, nothing personal is ever logged. */
 export function createLogger(level: string, destination?: DestinationStream): Logger {
-  const options = { level, base: null, redact: SECRET_PATHS };
+  const options = { level, base: null, redact: SECRET_PATHS, serializers: { err: describe } };
   return destination === undefined ? pino(options) : pino(options, destination);
+}
+
+/** Of an error, what happened and where. TypeORM hangs statements and their parameters on its errors: people's data. */
+function describe(error: unknown): unknown {
+  return error instanceof Error
+    ? { type: error.name, message: error.message, stack: error.stack }
+    : String(error);
 }

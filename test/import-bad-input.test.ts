@@ -100,7 +100,7 @@ describe('an import that cannot be used', () => {
     expect(await door.profiles()).toEqual({});
   });
 
-  it('answers a refusal while the body is still under way, and leaves the connection whole', async () => {
+  it('answers a refusal while the body is still under way, and lets the sender finish', async () => {
     const client = request({
       port: door.port,
       method: 'PUT',
@@ -110,7 +110,8 @@ describe('an import that cannot be used', () => {
     client.write('key,a\n1,x\n');
     const [response] = (await once(client, 'response')) as [IncomingMessage];
     expect(await json(response)).toMatchObject({ errors: [{ extensions: { field: 'id' } }] });
-    client.end('2,y\n');
+    client.end('2,y\n'.repeat(5_000_000));
+    await once(client, 'finish');
   });
 });
 

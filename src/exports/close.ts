@@ -46,9 +46,12 @@ export async function closeRun(context: RunContext, skipped: Problem | null = nu
   });
 }
 
-/** A request that was under way when the run ended may have arrived: its people are unconfirmed, not unsent. */
+/** What may have arrived, or was accepted, when the run ended is unconfirmed, not unsent. */
 async function endUnknownBatches(services: EngineServices, run: ExportRun): Promise<void> {
-  const unknown = await services.database.reader.findBy(Batch, { runId: run.id, state: BatchState.SENDING });
+  const unknown = await services.database.reader.findBy(Batch, {
+    runId: run.id,
+    state: In([BatchState.SENDING, BatchState.ACCEPTED]),
+  });
   for (const batch of unknown) {
     const entries = await plannedIn(services.database.reader, run, batch);
     await leaveUnconfirmed(services, run, batch, entries, ANSWER_NEVER_CAME);
@@ -87,7 +90,7 @@ function finalState(
   return { state: warned ? ExportRunState.SUCCEEDED_WITH_WARNINGS : ExportRunState.SUCCEEDED, problem };
 }
 
-const ANSWER_NEVER_CAME = 'The batch was sent, but the run ended before the destination answered.';
+const ANSWER_NEVER_CAME = 'The run ended before the destination said what became of the batch.';
 
 const COUNTERS_DISAGREE: Problem = {
   code: 'COUNTERS_DISAGREE',

@@ -4,7 +4,7 @@ import { Consent } from '../entities/consent.js';
 import { Export } from '../entities/export.js';
 import type { ExportRun } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
-import { Role, User } from '../entities/user.js';
+import { User } from '../entities/user.js';
 import { IsNull } from 'typeorm';
 
 /** What must be true whenever profile data leaves: looked at again in the transaction that commits each intent. */
@@ -35,8 +35,7 @@ export async function connectionProblem(
   if (connection.state !== ConnectionState.CONNECTED) return connection.problem ?? NOT_CONNECTED;
   if (connection.exportUserId === null) return NO_EXPORT_USER;
   const exportUser = await manager.findOneBy(User, { id: connection.exportUserId });
-  const able = exportUser !== null && !exportUser.disabled && exportUser.role === Role.ADMINISTRATOR;
-  return able ? null : EXPORT_USER_UNABLE;
+  return exportUser === null || exportUser.disabled ? EXPORT_USER_UNABLE : null;
 }
 
 const DETACHED: Problem = {
@@ -66,7 +65,7 @@ const NO_EXPORT_USER: Problem = {
 };
 const EXPORT_USER_UNABLE: Problem = {
   code: 'EXPORT_USER_UNABLE',
-  message: 'The export user of the connection is disabled or no administrator any more.',
+  message: 'The export user of the connection is disabled.',
   remedy: 'Another administrator becomes the export user (becomeExportUser).',
 };
 

@@ -67,7 +67,7 @@ export async function countPlanned(manager: EntityManager, run: ExportRun): Prom
     `SELECT COUNT(*) AS "planned" FROM "ledger_entries" WHERE "ledgerId" = $1 AND "plannedRun" = $2`,
     [run.ledgerId, run.number],
   );
-  return Number(row.planned);
+  return row.planned;
 }
 
 /**
@@ -114,4 +114,26 @@ export async function decideEntries(
      WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND ${where}`,
     [run.ledgerId, run.number, ...keys],
   );
+}
+
+/**
+ * Whether another run on the same list has a batch under way that may hold one of these addresses. The importer works
+ * batches in an order of its own: with two undecided ones for an address nobody could tell which values won, or whose
+ * failure was reported.
+ */
+export async function isHeldByAnotherRun(
+  reader: EntityManager,
+  run: ExportRun,
+  entries: readonly PlannedEntry[],
+): Promise<boolean> {
+  const [row] = await reader.query<[{ held: number }]>(
+    `SELECT EXISTS (
+       SELECT 1 FROM "export_runs" AS "other" JOIN "batches" ON "batches"."runId" = "other"."id"
+       WHERE "other"."account" = $1 AND "other"."state" IN ('RUNNING', 'CANCELING')
+         AND "other"."listId" = $2 AND "other"."id" <> $3
+         AND "batches"."state" IN ('SENDING', 'ACCEPTED') AND "batches"."fromKey" <= $4 AND "batches"."toKey" >= $5
+     ) AS "held"`,
+    [run.account, run.listId, run.id, entries.at(-1)?.emailKey, entries[0]?.emailKey],
+  );
+  return Boolean(row.held);
 }

@@ -2,7 +2,7 @@ import { In } from 'typeorm';
 import type { EntityManager } from 'typeorm';
 import { Batch, BatchState } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
-import { plannedAfter, plannedIn, type PlannedEntry } from './ledger.js';
+import { isHeldByAnotherRun, plannedAfter, plannedIn, type PlannedEntry } from './ledger.js';
 import { contactOf } from './mapping.js';
 import type { RunContext } from './run-context.js';
 import type { Parcel } from './send.js';
@@ -21,6 +21,9 @@ export interface Outbox {
   /** Whether everything was taken. */
   readonly isEmpty: () => boolean;
 }
+
+/** Parcels that may be set aside for other runs before the outbox waits for these. */
+const MAX_HELD = 4;
 
 /**
  * Opens the outbox of a run, also one that somebody else began: what has no receipt goes out again.
@@ -41,6 +44,8 @@ export async function openOutbox(
   const waiting: Parcel[] = found
     .filter(({ batch }) => batch.state !== BatchState.ACCEPTED)
     .map(({ batch, entries }) => ({ batch, entries, failures: 0, dueAt: 0 }));
+  /** Parcels that wait for another run's batch; whatever decides it rings the bell. */
+  const held: Parcel[] = [];
   let cursor = await lastKeyTaken(reader, run);
   let ledgerIsRead = false;
 
@@ -61,20 +66,20 @@ export async function openOutbox(
     accepted: found.filter(({ batch }) => batch.state === BatchState.ACCEPTED),
     outbox: {
       take: async () => {
-        const now = services.clock.now();
-        const due = waiting.findIndex((parcel) => parcel.dueAt <= now);
-        const parcel = due === -1 ? await nextOfLedger() : waiting.splice(due, 1)[0];
-        if (parcel === undefined) return undefined;
-        if (await isHeldByAnotherRun(reader, run, parcel.entries)) {
-          // Whatever frees the addresses rings the bell.
-          waiting.push(parcel);
-          return undefined;
+        waiting.push(...held.splice(0));
+        while (held.length < MAX_HELD) {
+          const now = services.clock.now();
+          const due = waiting.findIndex((parcel) => parcel.dueAt <= now);
+          const parcel = due === -1 ? await nextOfLedger() : waiting.splice(due, 1)[0];
+          if (parcel === undefined) return undefined;
+          if (!(await isHeldByAnotherRun(reader, run, parcel.entries))) return parcel;
+          held.push(parcel);
         }
-        return parcel;
+        return undefined;
       },
       put: (parcels) => waiting.push(...parcels),
       dueAt: () => (waiting.length === 0 ? undefined : Math.min(...waiting.map((parcel) => parcel.dueAt))),
-      isEmpty: () => ledgerIsRead && waiting.length === 0,
+      isEmpty: () => ledgerIsRead && waiting.length + held.length === 0,
     },
   };
 }
@@ -99,26 +104,4 @@ async function lastKeyTaken(reader: EntityManager, run: ExportRun): Promise<stri
     [run.id],
   );
   return row.last ?? '';
-}
-
-/**
- * Whether another run on the same list has a batch under way that may hold one of these addresses. The importer works
- * batches in an order of its own: with two undecided ones for an address nobody could tell which values won, or whose
- * failure was reported.
- */
-async function isHeldByAnotherRun(
-  reader: EntityManager,
-  run: ExportRun,
-  entries: readonly PlannedEntry[],
-): Promise<boolean> {
-  const [row] = await reader.query<[{ held: number }]>(
-    `SELECT EXISTS (
-       SELECT 1 FROM "export_runs" AS "other" JOIN "batches" ON "batches"."runId" = "other"."id"
-       WHERE "other"."account" = $1 AND "other"."state" IN ('RUNNING', 'CANCELING')
-         AND "other"."listId" = $2 AND "other"."id" <> $3
-         AND "batches"."state" IN ('SENDING', 'ACCEPTED') AND "batches"."fromKey" <= $4 AND "batches"."toKey" >= $5
-     ) AS "held"`,
-    [run.account, run.listId, run.id, entries.at(-1)?.emailKey, entries[0]?.emailKey],
-  );
-  return Boolean(row.held);
 }

@@ -1,11 +1,12 @@
 import { In } from 'typeorm';
+import type { DestinationLimits } from '../destinations/destination.js';
 import { Batch } from '../entities/batch.js';
 import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import { createBell, type Bell } from './bell.js';
 import { closeRun } from './close.js';
-import { createPace, type Pace, type PastRequest } from './pace.js';
+import { createPace, type PastRequest } from './pace.js';
 import {
   cancelSending,
   shutDown,
@@ -14,8 +15,11 @@ import {
   type RunContext,
 } from './run-context.js';
 import { RunMovedError, UNFINISHED } from './run-states.js';
-import { createTurns, type Turns } from './turns.js';
+import { createTurns } from './turns.js';
 import { takeUp, workRun } from './work-run.js';
+
+/** What all runs of an account share. */
+type Budget = Pick<RunContext, 'pace' | 'turns'>;
 
 /**
  * Works every run of one account until none is left, in one process at a time: the account's quotas are one budget, and
@@ -32,17 +36,19 @@ export async function pumpAccount(
 ): Promise<void> {
   const working = new Map<string, { context: RunContext; done: Promise<void> }>();
   const failures: unknown[] = [];
-  let budget: { pace: Pace; turns: Turns } | undefined;
+  let budget: Budget | undefined;
   const accountBell = createBell(services.clock);
+
+  const budgetAt = async (limits: DestinationLimits): Promise<Budget> => {
+    const pace = createPace(limits, await pastRequests(services, account, limits.singleIntervalMs * 20));
+    return { pace, turns: createTurns(pace, services.clock) };
+  };
 
   const take = async (run: ExportRun) => {
     const connection = await services.database.reader.findOneBy(Connection, { id: run.connectionId });
     const destination = services.destinations[run.kind];
     const limits = destination.limits(connection?.host ?? '');
-    if (budget === undefined) {
-      const pace = createPace(limits, await pastRequests(services, account, limits.singleIntervalMs * 20));
-      budget = { pace, turns: createTurns(pace, services.clock) };
-    }
+    budget ??= await budgetAt(limits);
     await takeUp(services, run);
     const context: RunContext = {
       services,
@@ -56,32 +62,36 @@ export async function pumpAccount(
       problem: null,
     };
     const done = work(context)
-      .catch((error: unknown) => {
-        failures.push(error);
-      })
-      .finally(() => {
+      .catch((error: unknown) => failures.push(error))
+      .then(() => {
         working.delete(run.id);
         bell.ring();
       });
     working.set(run.id, { context, done });
   };
 
-  while (!signal.aborted && failures.length === 0) {
-    const seen = bell.count();
-    for (const run of await unfinishedRuns(services, account)) {
-      const context = working.get(run.id)?.context;
-      if (context === undefined && mayStart(run, working.values())) await take(run);
-      if (run.state === ExportRunState.CANCELING) {
-        const taken = working.get(run.id)?.context;
-        if (taken !== undefined) cancelSending(taken);
+  try {
+    while (!signal.aborted && failures.length === 0) {
+      const seen = bell.count();
+      for (const run of await unfinishedRuns(services, account)) {
+        if (!working.has(run.id) && mayStart(run, working.values())) await take(run).catch(ignoreMoved);
+        const taken = working.get(run.id);
+        if (taken !== undefined && run.state === ExportRunState.CANCELING) cancelSending(taken.context);
       }
+      if (working.size === 0) break;
+      await bell.after(seen);
     }
-    if (working.size === 0) break;
-    await bell.after(seen);
+  } finally {
+    const taken = [...working.values()];
+    for (const { context } of taken) shutDown(context);
+    await Promise.all(taken.map(({ done }) => done));
   }
-  for (const { context } of working.values()) shutDown(context);
-  await Promise.all([...working.values()].map(({ done }) => done));
   if (failures.length > 0) throw failures[0];
+}
+
+/** Somebody cancelled the run, or took it up, in the moment before we did. */
+function ignoreMoved(error: unknown): void {
+  if (!(error instanceof RunMovedError)) throw error;
 }
 
 /** Works a run; an error that nobody foresaw ends it, told and counted, instead of trying the same for ever. */

@@ -1,4 +1,4 @@
-import { In, type EntityManager } from 'typeorm';
+import { In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
 import type { Clock } from '../clock.js';
 import { assertConsent } from '../connections/consent.js';
 import type { Database, Transaction } from '../database.js';
@@ -95,7 +95,7 @@ export async function cancelRun(services: RunServices, _actor: User, id: string)
 
 /** @throws {NotFoundError} */
 export async function getRun({ database }: Pick<RunServices, 'database'>, id: string): Promise<ExportRun> {
-  const run = await database.reader.findOneBy(ExportRun, { id });
+  const run = await runsOfExports(database.reader).andWhere('run.id = :id', { id }).getOne();
   if (run === null) throw new NotFoundError('run');
   return run;
 }
@@ -106,7 +106,7 @@ export async function listRuns(
   page: PageRequest,
   filter: { state?: ExportRunState | null; exportId?: string },
 ): Promise<Page<ExportRun>> {
-  const query = database.reader.createQueryBuilder(ExportRun, 'run');
+  const query = runsOfExports(database.reader);
   if (filter.state) query.andWhere('run.state = :state', { state: filter.state });
   if (filter.exportId !== undefined)
     query.andWhere('run.exportId = :exportId', { exportId: filter.exportId });
@@ -125,6 +125,11 @@ export async function listRejections(
     .where('rejection.runId = :runId', { runId });
   if (reason) query.andWhere('rejection.reason = :reason', { reason });
   return readPage(query, page, 'ASC');
+}
+
+/** Runs whose export is there: those of a removed one are taken away in steps. */
+function runsOfExports(reader: EntityManager): SelectQueryBuilder<ExportRun> {
+  return reader.createQueryBuilder(ExportRun, 'run').innerJoin(Export, 'export', 'export.id = run.exportId');
 }
 
 /** The accounts with runs that are not at an end: the queue begins with them. */

@@ -11,7 +11,7 @@ import { openCredentials } from '../connections/credentials.js';
 import { problemOf } from '../connections/problems.js';
 import { acceptBatch, dropRefused, newBatch, replanBatch, splitBatch, type Refusal } from './batches.js';
 import { lookAgain, listGone } from './conditions.js';
-import { noteSent, plannedIn, type PlannedEntry } from './ledger.js';
+import { isHeldByAnotherRun, noteSent, plannedIn, type PlannedEntry } from './ledger.js';
 import { contactOf } from './mapping.js';
 import { endSending, SendingEndedError, type RunContext } from './run-context.js';
 import { RunMovedError } from './run-states.js';
@@ -40,7 +40,9 @@ const MAX_BACKOFF = 60;
  */
 export async function handOver(context: RunContext, parcel: Parcel): Promise<Handover> {
   const { run, services } = context;
-  const { batch, credentials } = await commitIntent(context, parcel);
+  const intent = await commitIntent(context, parcel);
+  if (intent === 'HELD') return { again: [parcel] };
+  const { batch, credentials } = intent;
   const { entries } = parcel;
   try {
     const receipt = await context.destination.send(credentials, {
@@ -69,11 +71,12 @@ export async function handOver(context: RunContext, parcel: Parcel): Promise<Han
 /**
  * Looks at the conditions once more and, if they hold, notes that the batch is about to be sent: in one transaction, so
  * that no request with profile data begins after a consent was withdrawn.
+ * @returns HELD when another run's batch with one of the addresses has got ahead; the bell rings when it is decided.
  */
 async function commitIntent(
   context: RunContext,
   { batch, entries }: Parcel,
-): Promise<{ batch: Batch; credentials: Credentials }> {
+): Promise<{ batch: Batch; credentials: Credentials } | 'HELD'> {
   const { run, services } = context;
   const intent = await services.database.transact(async ({ manager }) => {
     const { id, attempt } = run;
@@ -83,6 +86,7 @@ async function commitIntent(
     const conditions = await lookAgain(manager, run);
     if (conditions.problem !== null) return conditions;
     const { connection } = conditions;
+    if (await isHeldByAnotherRun(manager, run, entries)) return 'HELD';
     await noteSent(manager, run, entries);
     const intentAt = new Date(services.clock.now());
     if (batch === undefined) {
@@ -92,6 +96,7 @@ async function commitIntent(
     await manager.update(Batch, { id: batch.id }, { state: BatchState.SENDING, intentAt });
     return { opened: Object.assign(batch, { state: BatchState.SENDING, intentAt }), connection };
   });
+  if (intent === 'HELD') return intent;
   if ('problem' in intent) {
     endSending(context, intent.problem);
     throw new SendingEndedError(intent.problem.message);

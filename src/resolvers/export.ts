@@ -4,16 +4,10 @@ import { ExportRun } from '../entities/export-run.js';
 import { Export } from '../entities/export.js';
 import { Segment } from '../entities/segment.js';
 import { User } from '../entities/user.js';
-import {
-  attachExport,
-  createExport,
-  detachExports,
-  duplicateExport,
-  getExport,
-  listExports,
-  updateExport,
-} from '../exports/exports.js';
+import { attachExport, detachExports } from '../exports/attachments.js';
 import { removeExport } from '../exports/export-removal.js';
+import { createExport, duplicateExport, updateExport } from '../exports/exports.js';
+import { getExport, listExports } from '../exports/find-exports.js';
 import { listRuns } from '../exports/runs.js';
 import type { Page } from '../page.js';
 import { AccessLevel } from '../schema/access-level.js';

@@ -29,6 +29,8 @@ export function importRoute(services: ImportServices): RequestHandler {
       if (!(error instanceof BadInputError)) throw error;
       const report = error instanceof IncompleteImportError ? error.report : undefined;
       answerError(response, error, report);
+      // What is still under way is thrown away: a sender that is stuck in writing would not read the answer.
+      request.resume();
       // The message stays out of the log: it quotes the file, and a file without a header row begins with a person.
       const figures = report && { ...report, errors: undefined };
       services.logger.warn({ field: error.field, ...figures }, 'import refused or incomplete');

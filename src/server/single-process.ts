@@ -17,9 +17,8 @@ export async function claimDatabase(databaseFile: string): Promise<() => Promise
   } catch (error: unknown) {
     await lock.destroy();
     if (!describeError(error).includes('SQLITE_BUSY')) throw error;
-    throw new Error(
-      `Another Sluice works with ${databaseFile}. Stop it first, or choose another DATABASE_URL.`,
-    );
+    const message = `Another Sluice works with ${databaseFile}. Stop it first, or choose another DATABASE_URL.`;
+    throw new Error(message, { cause: error });
   }
   return () => lock.destroy();
 }
