@@ -2,7 +2,7 @@ import { Batch, BatchState } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { RejectionReason } from '../entities/rejection.js';
 import type { Transaction } from '../database.js';
-import { decideEntries, type PlannedEntry } from './ledger.js';
+import { decideEntries, plannedIn, type PlannedEntry } from './ledger.js';
 import { addRejections } from './rejections.js';
 import type { EngineServices } from './run-context.js';
 import { addUp, count, type Counter } from './run-states.js';
@@ -116,19 +116,15 @@ export async function leaveUnconfirmed(
   services: EngineServices,
   run: ExportRun,
   batch: Batch,
-  entries: readonly PlannedEntry[],
   detail: string,
 ): Promise<void> {
   await decide(services, run, batch, { state: BatchState.UNCONFIRMED }, async ({ manager }) => {
+    const entries = await plannedIn(manager, run, batch);
+    const reason = RejectionReason.UNCONFIRMED;
     await addRejections(
       manager,
       run.id,
-      entries.map((entry) => ({
-        profileId: entry.profileId,
-        email: entry.wanted[0],
-        reason: RejectionReason.UNCONFIRMED,
-        detail,
-      })),
+      entries.map(({ profileId, wanted }) => ({ profileId, email: wanted[0], reason, detail })),
     );
     return { unconfirmed: await decideEntries(manager, run, batch, { delivered: false }) };
   });

@@ -5,7 +5,7 @@ import type { Problem } from '../entities/problem.js';
 import { Rejection, RejectionReason } from '../entities/rejection.js';
 import { execute } from '../bulk-sql.js';
 import { leaveUnconfirmed } from './batches.js';
-import { countPlanned, plannedIn } from './ledger.js';
+import { countPlanned } from './ledger.js';
 import type { EngineServices, RunContext } from './run-context.js';
 import { moveRun } from './run-states.js';
 
@@ -52,10 +52,7 @@ async function endUnknownBatches(services: EngineServices, run: ExportRun): Prom
     runId: run.id,
     state: In([BatchState.SENDING, BatchState.ACCEPTED]),
   });
-  for (const batch of unknown) {
-    const entries = await plannedIn(services.database.reader, run, batch);
-    await leaveUnconfirmed(services, run, batch, entries, ANSWER_NEVER_CAME);
-  }
+  for (const batch of unknown) await leaveUnconfirmed(services, run, batch, ANSWER_NEVER_CAME);
 }
 
 /** What the counters contradict, if anything: a bug of ours, told rather than covered. */

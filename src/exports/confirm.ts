@@ -9,43 +9,37 @@ import {
 import { openCredentials } from '../connections/credentials.js';
 import { ConnectionFailedError } from '../errors.js';
 import { leaveUnconfirmed, MAX_LOSSES, replanBatch, settleBatch, type Refusal } from './batches.js';
-import type { PlannedEntry } from './ledger.js';
+import { plannedIn } from './ledger.js';
 import { emailKeyOf } from './mapping.js';
 import { SendingEndedError, urgency, type RunContext } from './run-context.js';
-import { reportFailing } from './send.js';
+import { reportFailing, type Parcel } from './send.js';
 
 /** A batch without an outcome is not given up before it was asked about this often, however late the answers come. */
 const MIN_QUESTIONS = 5;
 
 /**
- * Asks about an accepted batch until it is decided.
- * @returns whether the destination lost it and it is to be sent again.
+ * Asks about an accepted batch until it is decided. The contacts are read again only where somebody failed: thousands
+ * of batches can wait for their outcome at once.
+ * @returns the parcel to send again, if the destination lost the batch.
  * @throws {ShutdownError} when the process stops; the receipt is kept, and followed up after the next start.
  */
-export async function followUp(
-  context: RunContext,
-  batch: Batch,
-  entries: readonly PlannedEntry[],
-): Promise<'DECIDED' | 'SEND_AGAIN'> {
+export async function followUp(context: RunContext, batch: Batch): Promise<Parcel | undefined> {
   const { services, limits, run } = context;
   const lostAt = (batch.acceptedAt?.getTime() ?? 0) + limits.lostAfterMs;
   let waitMs = limits.outcomeIntervalMs;
   for (let questions = 1; ; questions += 1) {
     const answer = await ask(context, batch, waitMs);
     if (answer.state === 'COMPLETED') {
-      const refused = matchFailures(entries, answer.failures, answer.possibleReasons);
-      if (refused === undefined) await giveUp(context, batch, entries, UNKNOWN_FAILURE);
-      else await settleBatch(services, run, batch, refused);
-      return 'DECIDED';
+      await settle(context, batch, answer.failures, answer.possibleReasons);
+      return undefined;
     }
     if (answer.state === 'UNASKABLE') {
-      await giveUp(context, batch, entries, answer.detail);
-      return 'DECIDED';
+      await leaveUnconfirmed(services, run, batch, answer.detail);
+      return undefined;
     }
     const silent = services.clock.now() >= lostAt && questions >= MIN_QUESTIONS;
     if (answer.state === 'LOST' || silent) {
-      const detail = answer.state === 'LOST' ? answer.detail : NEVER_DECIDED;
-      return sendAgainOrGiveUp(context, batch, entries, detail);
+      return sendAgainOrGiveUp(context, batch, answer.state === 'LOST' ? answer.detail : NEVER_DECIDED);
     }
     waitMs = answer.waitMs ?? limits.outcomeIntervalMs;
   }
@@ -95,44 +89,40 @@ async function credentialsFor({ run, services }: RunContext): Promise<Credential
   }
 }
 
-/** Who of the batch failed; undefined if a failure is nobody of the batch, so that nothing is certain. */
-function matchFailures(
-  entries: readonly PlannedEntry[],
+/** Decides every contact of a completed batch; a failure that is nobody's makes all of them uncertain. */
+async function settle(
+  { services, run }: RunContext,
+  batch: Batch,
   failures: readonly string[],
-  detail: string,
-): Refusal[] | undefined {
-  const byKey = new Map(entries.map((entry) => [entry.emailKey, entry]));
+  possibleReasons: string,
+): Promise<void> {
   const refused = new Map<string, Refusal>();
+  const entries = failures.length === 0 ? [] : await plannedIn(services.database.reader, run, batch);
+  const byKey = new Map(entries.map((entry) => [entry.emailKey, entry]));
   for (const failure of failures) {
     const entry = byKey.get(emailKeyOf(failure));
-    if (entry === undefined) return undefined;
-    refused.set(entry.emailKey, { entry, detail });
+    if (entry === undefined) {
+      await leaveUnconfirmed(services, run, batch, UNKNOWN_FAILURE);
+      return;
+    }
+    refused.set(entry.emailKey, { entry, detail: possibleReasons });
   }
-  return [...refused.values()];
+  await settleBatch(services, run, batch, [...refused.values()]);
 }
 
 async function sendAgainOrGiveUp(
-  context: RunContext,
+  { services, run, sending }: RunContext,
   batch: Batch,
-  entries: readonly PlannedEntry[],
   detail: string,
-): Promise<'DECIDED' | 'SEND_AGAIN'> {
-  if (batch.losses < MAX_LOSSES && !context.sending.signal.aborted) {
-    context.services.logger.warn({ runId: context.run.id, batch: batch.id, why: detail }, 'batch lost');
-    await replanBatch(context.services, context.run, batch, { lost: true });
-    return 'SEND_AGAIN';
+): Promise<Parcel | undefined> {
+  if (batch.losses >= MAX_LOSSES || sending.signal.aborted) {
+    await leaveUnconfirmed(services, run, batch, detail);
+    return undefined;
   }
-  await giveUp(context, batch, entries, detail);
-  return 'DECIDED';
-}
-
-async function giveUp(
-  { services, run }: RunContext,
-  batch: Batch,
-  entries: readonly PlannedEntry[],
-  detail: string,
-): Promise<void> {
-  await leaveUnconfirmed(services, run, batch, entries, detail);
+  services.logger.warn({ runId: run.id, batch: batch.id, why: detail }, 'batch lost');
+  await replanBatch(services, run, batch, { lost: true });
+  const entries = await plannedIn(services.database.reader, run, batch);
+  return { batch, entries, failures: 0, dueAt: 0 };
 }
 
 const UNKNOWN_FAILURE = 'The destination reported a failure that belongs to nobody of the batch.';

@@ -1,7 +1,6 @@
 import { ExportRunPhase } from '../entities/export-run.js';
 import type { Batch } from '../entities/batch.js';
 import { followUp } from './confirm.js';
-import type { PlannedEntry } from './ledger.js';
 import { openOutbox } from './outbox.js';
 import { SendingEndedError, shutDown, urgency, type RunContext } from './run-context.js';
 import { writeRun } from './run-states.js';
@@ -33,9 +32,9 @@ export async function deliver(context: RunContext): Promise<void> {
     carried.add(watched);
   };
 
-  const follow = async (batch: Batch, entries: readonly PlannedEntry[]) => {
-    const end = await followUp(context, batch, entries);
-    if (end === 'SEND_AGAIN') outbox.put([{ batch, entries, failures: 0, dueAt: 0 }]);
+  const follow = async (batch: Batch) => {
+    const again = await followUp(context, batch);
+    if (again !== undefined) outbox.put([again]);
   };
 
   const send = async (parcel: Parcel, begun: () => void) => {
@@ -48,10 +47,10 @@ export async function deliver(context: RunContext): Promise<void> {
       })
       .finally(begun);
     if ('again' in result) outbox.put(result.again);
-    else await follow(result.accepted, result.entries);
+    else await follow(result.accepted);
   };
 
-  for (const { batch, entries } of accepted) carry(follow(batch, entries));
+  for (const batch of accepted) carry(follow(batch));
   while (!sending.signal.aborted) {
     const seen = bell.count();
     const parcel = await outbox.take();

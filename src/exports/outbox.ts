@@ -29,21 +29,19 @@ const MAX_HELD = 4;
  * Opens the outbox of a run, also one that somebody else began: what has no receipt goes out again.
  * @returns besides, the batches that were accepted and are to be followed up.
  */
-export async function openOutbox(
-  context: RunContext,
-): Promise<{ outbox: Outbox; accepted: { batch: Batch; entries: PlannedEntry[] }[] }> {
+export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox; accepted: Batch[] }> {
   const { run, services } = context;
   const { reader } = services.database;
-  const undecided = await reader.findBy(Batch, {
+  const accepted = await reader.findBy(Batch, { runId: run.id, state: BatchState.ACCEPTED });
+  const unsent = await reader.findBy(Batch, {
     runId: run.id,
-    state: In([BatchState.PLANNED, BatchState.SENDING, BatchState.ACCEPTED]),
+    state: In([BatchState.PLANNED, BatchState.SENDING]),
   });
-  const found = await Promise.all(
-    undecided.map(async (batch) => ({ batch, entries: await plannedIn(reader, run, batch) })),
+  const waiting = await Promise.all(
+    unsent.map(async (batch): Promise<Parcel> => {
+      return { batch, entries: await plannedIn(reader, run, batch), failures: 0, dueAt: 0 };
+    }),
   );
-  const waiting: Parcel[] = found
-    .filter(({ batch }) => batch.state !== BatchState.ACCEPTED)
-    .map(({ batch, entries }) => ({ batch, entries, failures: 0, dueAt: 0 }));
   /** Parcels that wait for another run's batch; whatever decides it rings the bell. */
   const held: Parcel[] = [];
   let cursor = await lastKeyTaken(reader, run);
@@ -63,7 +61,7 @@ export async function openOutbox(
   };
 
   return {
-    accepted: found.filter(({ batch }) => batch.state === BatchState.ACCEPTED),
+    accepted,
     outbox: {
       take: async () => {
         waiting.push(...held.splice(0));

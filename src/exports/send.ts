@@ -27,9 +27,7 @@ export interface Parcel {
 }
 
 /** The batch is at the destination, or other parcels are to be sent in its place, or all its people are decided. */
-export type Handover =
-  | { readonly accepted: Batch; readonly entries: readonly PlannedEntry[] }
-  | { readonly again: readonly Parcel[] };
+export type Handover = { readonly accepted: Batch } | { readonly again: readonly Parcel[] };
 
 const MAX_BACKOFF = 60;
 
@@ -51,7 +49,7 @@ export async function handOver(context: RunContext, parcel: Parcel): Promise<Han
       runAutomations: run.runAutomations,
     });
     await acceptBatch(services, run, batch, receipt);
-    return { accepted: batch, entries };
+    return { accepted: batch };
   } catch (error: unknown) {
     if (error instanceof RefusedContactsError) {
       return { again: await setAsideRefused(context, credentials, { ...parcel, batch }, error) };
