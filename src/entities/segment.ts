@@ -74,7 +74,7 @@ export class SegmentGeneration {
   @PrimaryGeneratedColumn('increment', { type: 'integer' })
   id!: number;
 
-  /** Null while an import fills it whose segment is not made yet. */
+  /** Null exactly while an import is still filling it. */
   @Column('varchar', { nullable: true })
   segmentId!: string | null;
 

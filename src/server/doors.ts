@@ -37,6 +37,8 @@ export async function openDoors(config: Config, services: Services): Promise<Doo
   await apollo.start();
   const inFlight = createInFlight();
   const http = createServer(createHttpApp(services, apollo, inFlight));
+  // An import of any size takes as long as it takes; node would cut it after five minutes.
+  http.requestTimeout = 0;
   const sockets = openWebSocketDoor(http, services, schema, format);
   http.listen(config.port, config.host);
   await once(http, 'listening');
