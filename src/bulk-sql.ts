@@ -14,6 +14,11 @@ export function jsonTable(parameter: string, columns: readonly string[]): string
   return `(SELECT ${picked.join(', ')} FROM json_each(${parameter}))`;
 }
 
+/** One item of a JSON array in a text column. */
+export function jsonItem(column: string, index: number): string {
+  return `${column} ->> ${index}`;
+}
+
 /** A list for `IN (…)` over a JSON array of strings bound to `parameter`. */
 export function jsonList(parameter: string): string {
   return `(SELECT value FROM json_each(${parameter}))`;

@@ -14,7 +14,6 @@ export interface Config {
   readonly sandboxHosts: readonly string[];
   /** How many times faster quota windows, polls and back-offs pass at sandbox hosts. */
   readonly sandboxTimeScale: number;
-  readonly corsOrigins: readonly string[];
   readonly runDeadlineMinutes: number;
   readonly logLevel: string;
   readonly production: boolean;
@@ -50,7 +49,6 @@ export function readConfig(env: Environment): Config {
     destinationSuffixes: readList(env.SLUICE_DESTINATION_SUFFIXES ?? 'api-us1.com,activehosted.com'),
     sandboxHosts: readList(env.SLUICE_SANDBOX_HOSTS),
     sandboxTimeScale: readNumber(env, 'SLUICE_SANDBOX_TIME_SCALE', 1, { min: 1, max: 1_000_000 }),
-    corsOrigins: readList(env.SLUICE_CORS_ORIGINS),
     runDeadlineMinutes: readNumber(env, 'SLUICE_RUN_DEADLINE_MINUTES', 90, { min: 1, max: 1_440 }),
     logLevel: env.LOG_LEVEL ?? 'info',
     production,

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { mkdirSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import PQueue from 'p-queue';
 import sqlite3 from 'sqlite3';
@@ -41,6 +41,9 @@ const CACHE_KIB = 32 * 1024;
  */
 export async function openDatabase(file: string, model: DataModel): Promise<Database> {
   mkdirSync(dirname(file), { recursive: true });
+  // The file holds people's data: for its owner alone. SQLite gives the files beside it the same mode.
+  closeSync(openSync(file, 'a', 0o600));
+  chmodSync(file, 0o600);
   const writer = new DataSource({ type: 'sqlite', database: file, enableWAL: true, ...model });
   await writer.initialize();
   // FULL: a commit that was answered survives a power cut. NORMAL would lose the last ones in WAL mode.

@@ -36,8 +36,8 @@ export class UnauthenticatedError extends SluiceError {
 export class NotFoundError extends SluiceError {
   readonly code = 'NOT_FOUND';
 
-  constructor(what: string) {
-    super(`There is no such ${what}.`, 'Check the id; it may have been removed.');
+  constructor(what: string, remedy = 'Check the id; it may have been removed.') {
+    super(`There is no such ${what}.`, remedy);
   }
 }
 

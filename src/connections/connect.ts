@@ -3,6 +3,7 @@ import { RetryLaterError, type Account, type ContactList } from '../destinations
 import { Connection, ConnectionState } from '../entities/connection.js';
 import { Export } from '../entities/export.js';
 import { ConflictError, type SluiceError } from '../errors.js';
+import { askPatiently } from './ask.js';
 import { assertConsent } from './consent.js';
 import { openCredentials } from './credentials.js';
 import { findConnection } from './find.js';
@@ -10,7 +11,7 @@ import { asConnectionFailure, isDestinationFailure, problemOf, type DestinationF
 import type { ConnectionServices } from './services.js';
 
 type CheckServices = Pick<ConnectionServices, 'database' | 'clock' | 'secretBox' | 'destinations'>;
-type ListServices = Pick<ConnectionServices, 'database' | 'secretBox' | 'destinations'>;
+type ListServices = Pick<ConnectionServices, 'database' | 'clock' | 'secretBox' | 'destinations'>;
 
 /** The account that the credentials open, or the destination's failure. */
 type Finding = { readonly account: Account } | { readonly failure: DestinationFailure };
@@ -58,7 +59,8 @@ export async function destinationLists(services: ListServices, connectionId: str
   await assertConsent(services.database.reader, connectionId);
   const credentials = openCredentials(services, connection);
   try {
-    return await services.destinations[connection.kind].lists(credentials);
+    const destination = services.destinations[connection.kind];
+    return await askPatiently(services.clock, () => destination.lists(credentials));
   } catch (error: unknown) {
     throw isDestinationFailure(error) ? asConnectionFailure(error) : error;
   }
@@ -67,7 +69,8 @@ export async function destinationLists(services: ListServices, connectionId: str
 async function check(services: CheckServices, connection: Connection): Promise<Finding> {
   const credentials = openCredentials(services, connection);
   try {
-    return { account: await services.destinations[connection.kind].check(credentials) };
+    const destination = services.destinations[connection.kind];
+    return { account: await askPatiently(services.clock, () => destination.check(credentials)) };
   } catch (error: unknown) {
     if (isDestinationFailure(error)) return { failure: error };
     throw error;
@@ -78,10 +81,10 @@ async function judge(manager: EntityManager, connection: Connection, finding: Fi
   if ('failure' in finding) {
     const { failure } = finding;
     const refusal = asConnectionFailure(failure);
-    // "Too busy" says nothing about the credentials, and FAILING would end the run that may well keep it busy.
-    const saysNothing = failure instanceof RetryLaterError && failure.tooFast;
-    if (saysNothing && connection.state === ConnectionState.CONNECTED) return { columns: {}, refusal };
-    return { columns: { state: ConnectionState.FAILING, problem: problemOf(failure) }, refusal };
+    // A destination that is busy or away says nothing about the credentials, and FAILING would end the runs under way.
+    const saysNothing = failure instanceof RetryLaterError && connection.state === ConnectionState.CONNECTED;
+    const state = saysNothing ? ConnectionState.CONNECTED : ConnectionState.FAILING;
+    return { columns: { state, problem: problemOf(failure) }, refusal };
   }
   const account = finding.account.id;
   if (await manager.existsBy(Export, { connectionId: connection.id, account: Not(account) })) {

@@ -33,6 +33,8 @@ export interface HttpOptions {
   readonly timeoutMs?: number;
   /** An answer that is longer, unpacked, is given up. */
   readonly maxAnswerBytes?: number;
+  /** Breaks off every request: the process is stopping. */
+  readonly stopping?: AbortSignal;
   /** Asks for the addresses of a name; by default the machine's own resolver. */
   readonly lookup?: LookupFunction;
 }
@@ -96,7 +98,7 @@ export function createHttp(options: HttpOptions): HttpClient {
         url: `${scheme}://${host}${path}`,
         headers,
         data: body,
-        signal: deadline.signal,
+        signal: AbortSignal.any([deadline.signal, ...(options.stopping ? [options.stopping] : [])]),
       });
       logger.debug({ host, method, path, status: response.status }, 'destination answered');
       return { status: response.status, headers: headersOf(response), body: response.data };

@@ -18,6 +18,8 @@ export interface DestinationOptions {
   readonly sandboxTimeScale: number;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Breaks off every request: the process is stopping. */
+  readonly stopping?: AbortSignal;
   /** How long a destination may take for an answer; by default as http.ts has it. */
   readonly timeoutMs?: number;
 }

@@ -35,6 +35,16 @@ export class Batch {
   @Column('varchar')
   state!: BatchState;
 
+  /** What became of its people: those of the range, and those who were refused out of it. */
+  @Column('integer')
+  confirmed!: number;
+
+  @Column('integer')
+  rejected!: number;
+
+  @Column('integer')
+  unconfirmed!: number;
+
   /** How often the destination accepted it and then lost it. */
   @Column('integer')
   losses!: number;

@@ -97,7 +97,10 @@ export class ExportRun {
   @Column('varchar', { nullable: true })
   phase!: ExportRunPhase | null;
 
-  @Field(() => Problem, { nullable: true, description: 'Why the run failed or was skipped.' })
+  @Field(() => Problem, {
+    nullable: true,
+    description: 'What went wrong, if the run did not end as it should.',
+  })
   @Column('simple-json', { nullable: true })
   problem!: Problem | null;
 

@@ -18,7 +18,7 @@ registerEnumType(RejectionReason, {
       description: 'Another profile with the same address, the first by id, is sent instead.',
     },
     REFUSED_BY_DESTINATION: { description: 'Sent, and refused; `detail` tells the known possible reasons.' },
-    UNCONFIRMED: { description: 'Accepted, but the destination never told the outcome.' },
+    UNCONFIRMED: { description: 'Sent, but the outcome was never learned.' },
   },
 });
 

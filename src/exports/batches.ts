@@ -48,10 +48,16 @@ async function decide(
   await services.database.transact(async (transaction) => {
     const added = (await people?.(transaction)) ?? {};
     await count(transaction.manager, run, added);
-    await transaction.manager.update(Batch, { id: batch.id }, changes);
+    const outcome = {
+      ...changes,
+      confirmed: batch.confirmed + (added.confirmed ?? 0),
+      rejected: batch.rejected + (added.rejected ?? 0),
+      unconfirmed: batch.unconfirmed + (added.unconfirmed ?? 0),
+    };
+    await transaction.manager.update(Batch, { id: batch.id }, outcome);
     transaction.afterCommit(() => {
       addUp(run, added);
-      Object.assign(batch, changes);
+      Object.assign(batch, outcome);
       services.hub.changed(run.id);
     });
   });
@@ -148,6 +154,20 @@ export async function splitBatch(
   return halves;
 }
 
+/**
+ * Gives contacts that must wait for another run's batch a row of their own: whoever takes the run up goes on in the
+ * ledger after its last row, and would pass over what has none.
+ */
+export async function planBatch(
+  { manager }: Transaction,
+  run: ExportRun,
+  entries: readonly PlannedEntry[],
+  at: Date,
+): Promise<Batch> {
+  await count(manager, run, {});
+  return manager.save(Batch, newBatch(run, entries, BatchState.PLANNED, at));
+}
+
 /** A batch row for these entries, not yet written. */
 export function newBatch(
   run: ExportRun,
@@ -164,6 +184,9 @@ export function newBatch(
     toKey: last.emailKey,
     contacts: entries.length,
     state,
+    confirmed: 0,
+    rejected: 0,
+    unconfirmed: 0,
     losses,
     intentAt,
     receipt: null,

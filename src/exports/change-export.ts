@@ -1,5 +1,4 @@
 import type { EntityManager } from 'typeorm';
-import type { Clock } from '../clock.js';
 import { findConnection } from '../connections/find.js';
 import type { Transaction } from '../database.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
@@ -17,7 +16,6 @@ import type { Queue } from './queue.js';
 
 /** What the care for exports needs. */
 export interface ExportServices extends ExportInputServices {
-  readonly clock: Clock;
   readonly queue: Queue;
 }
 

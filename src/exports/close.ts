@@ -1,13 +1,12 @@
-import { In } from 'typeorm';
+import { In, type EntityManager } from 'typeorm';
 import { Batch, BatchState } from '../entities/batch.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import { Rejection, RejectionReason } from '../entities/rejection.js';
-import { execute } from '../bulk-sql.js';
 import { leaveUnconfirmed } from './batches.js';
 import { countPlanned } from './ledger.js';
 import type { EngineServices, RunContext } from './run-context.js';
-import { moveRun } from './run-states.js';
+import { moveRun, RunMovedError } from './run-states.js';
 
 /**
  * Ends a run that has nothing under way any more: what was never sent is counted, the counters are checked against the
@@ -17,22 +16,20 @@ import { moveRun } from './run-states.js';
 export async function closeRun(context: RunContext, skipped: Problem | null = null): Promise<void> {
   const { services, run, problem } = context;
   await endUnknownBatches(services, run);
+  // They stay marked with the run's number, which no later run looks for.
+  const notSent = run.ledgerId === null ? 0 : await countPlanned(services.database.reader, run);
   await services.database.transact(async ({ manager, afterCommit }) => {
-    // Somebody may have asked for an end a moment ago.
+    // The row counts, not this worker's copy: somebody may have asked for an end a moment ago.
     const { id, attempt } = run;
-    run.state = (await manager.findOneBy(ExportRun, { id, attempt }))?.state ?? run.state;
+    const present = await manager.findOneBy(ExportRun, { id, attempt });
+    if (present === null) throw new RunMovedError(id);
+    Object.assign(run, present);
     await manager.update(Batch, { runId: run.id, state: BatchState.PLANNED }, { state: BatchState.DROPPED });
-    const notSent = run.ledgerId === null ? 0 : await countPlanned(manager, run);
-    await execute(
-      manager,
-      `UPDATE "ledger_entries" SET "plannedRun" = NULL WHERE "ledgerId" = $1 AND "plannedRun" = $2`,
-      [run.ledgerId, run.number],
-    );
     const badAddresses = await manager.countBy(Rejection, {
       runId: run.id,
       reason: In([RejectionReason.MISSING_EMAIL, RejectionReason.INVALID_EMAIL]),
     });
-    const disagreement = disagreementOf(run, notSent);
+    const disagreement = await disagreementOf(manager, run, notSent);
     if (disagreement !== undefined)
       services.logger.error({ runId: run.id, disagreement }, 'counters disagree');
     const end = finalState(run, { problem, skipped, notSent, badAddresses, disagreement });
@@ -55,13 +52,25 @@ async function endUnknownBatches(services: EngineServices, run: ExportRun): Prom
   for (const batch of unknown) await leaveUnconfirmed(services, run, batch, ANSWER_NEVER_CAME);
 }
 
-/** What the counters contradict, if anything: a bug of ours, told rather than covered. */
-function disagreementOf(run: ExportRun, notSent: number): string | undefined {
+/** Where the counters contradict the ledger, the batches or the rejections: a bug of ours, told rather than covered. */
+async function disagreementOf(
+  manager: EntityManager,
+  run: ExportRun,
+  notSent: number,
+): Promise<string | undefined> {
   const { members, skipped, toSend, confirmed, rejected, unconfirmed } = run;
-  if (members !== null && members !== skipped + toSend)
-    return `${members} members, ${skipped} + ${toSend} counted`;
-  const decided = confirmed + rejected + unconfirmed + notSent;
-  return toSend === decided ? undefined : `${toSend} to send, ${decided} decided`;
+  const sum = async (column: 'confirmed' | 'rejected' | 'unconfirmed') =>
+    (await manager.sum(Batch, column, { runId: run.id })) ?? 0;
+  const facts: [what: string, counted: number, found: number][] = [
+    ['members', members ?? 0, skipped + toSend],
+    ['to send', toSend, confirmed + rejected + unconfirmed + notSent],
+    ['confirmed', confirmed, await sum('confirmed')],
+    ['rejected', rejected, await sum('rejected')],
+    ['unconfirmed', unconfirmed, await sum('unconfirmed')],
+    ['rejections', skipped + rejected + unconfirmed, await manager.countBy(Rejection, { runId: run.id })],
+  ];
+  const wrong = facts.find(([, counted, found]) => counted !== found);
+  return wrong && `${wrong[0]}: ${wrong[1]} counted, ${wrong[2]} found`;
 }
 
 function finalState(

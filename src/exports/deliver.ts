@@ -16,6 +16,8 @@ export async function deliver(context: RunContext): Promise<void> {
   const { outbox, accepted } = await openOutbox(context);
   const carried = new Set<Promise<void>>();
   const failures: unknown[] = [];
+  /** Parcels that wait for their turn or are being handed over. */
+  let leaving = 0;
 
   /** Lets a batch go its way; the loop below goes on meanwhile. */
   const carry = (work: Promise<void>) => {
@@ -40,12 +42,17 @@ export async function deliver(context: RunContext): Promise<void> {
   const send = async (parcel: Parcel, begun: () => void) => {
     const kind = parcel.entries.length === 1 ? 'SINGLE' : 'BATCH';
     const request = { kind, priority: () => urgency(context), signal: sending.signal } as const;
+    leaving += 1;
     const result = await turns
       .take(request, () => {
         begun();
         return handOver(context, parcel);
       })
-      .finally(begun);
+      .finally(() => {
+        leaving -= 1;
+        begun();
+        bell.ring();
+      });
     if ('again' in result) outbox.put(result.again);
     else await follow(result.accepted);
   };
@@ -59,10 +66,9 @@ export async function deliver(context: RunContext): Promise<void> {
       await new Promise<void>((begun) => carry(send(parcel, begun)));
       continue;
     }
-    if (outbox.isEmpty()) {
-      if (carried.size === 0) break;
-      await showConfirming(context);
-    }
+    if (outbox.isEmpty() && carried.size === 0) break;
+    const allSent = outbox.isEmpty() && leaving === 0;
+    await showPhase(context, allSent ? ExportRunPhase.CONFIRMING : ExportRunPhase.SENDING);
     await bell.after(seen, outbox.dueAt());
   }
   await settled(carried);
@@ -71,11 +77,10 @@ export async function deliver(context: RunContext): Promise<void> {
     throw sending.signal.reason;
 }
 
-/** Everything is sent, so far: what is left is to hear of the last outcomes. */
-async function showConfirming({ run, services }: RunContext): Promise<void> {
-  if (run.phase === ExportRunPhase.CONFIRMING) return;
+async function showPhase({ run, services }: RunContext, phase: ExportRunPhase): Promise<void> {
+  if (run.phase === phase) return;
   await services.database.transact(async ({ manager, afterCommit }) => {
-    await writeRun(manager, run, { phase: ExportRunPhase.CONFIRMING });
+    await writeRun(manager, run, { phase });
     afterCommit(() => services.hub.changed(run.id));
   });
 }

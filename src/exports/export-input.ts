@@ -1,10 +1,12 @@
 import { In, type EntityManager } from 'typeorm';
+import type { Clock } from '../clock.js';
+import { askPatiently } from '../connections/ask.js';
 import { findConnection } from '../connections/find.js';
 import { assertConsent } from '../connections/consent.js';
 import { openCredentials } from '../connections/credentials.js';
-import { problemOf } from '../connections/problems.js';
+import { asConnectionFailure, isDestinationFailure } from '../connections/problems.js';
 import type { Database } from '../database.js';
-import { FixCredentialsError, RetryLaterError, type ContactList } from '../destinations/destination.js';
+import type { ContactList } from '../destinations/destination.js';
 import type { Destinations } from '../destinations/registry.js';
 import { ConnectionState, type Connection } from '../entities/connection.js';
 import type { Mapping } from '../entities/export.js';
@@ -16,6 +18,7 @@ import type { SecretBox } from '../security/secret-box.js';
 /** What checking an export's configuration needs. */
 export interface ExportInputServices {
   readonly database: Database;
+  readonly clock: Clock;
   readonly secretBox: SecretBox;
   readonly destinations: Destinations;
 }
@@ -97,7 +100,12 @@ export async function findList(
   listId: string,
 ): Promise<ContactList> {
   const destination = services.destinations[connection.kind];
-  const list = await askDestination(() => destination.list(openCredentials(services, connection), listId));
+  const credentials = openCredentials(services, connection);
+  const list = await askPatiently(services.clock, () => destination.list(credentials, listId)).catch(
+    (error: unknown) => {
+      throw isDestinationFailure(error) ? asConnectionFailure(error) : error;
+    },
+  );
   if (list === undefined) {
     throw new BadInputError(
       'listId',
@@ -106,14 +114,4 @@ export async function findList(
     );
   }
   return list;
-}
-
-async function askDestination<T>(ask: () => Promise<T>): Promise<T> {
-  try {
-    return await ask();
-  } catch (error: unknown) {
-    if (!(error instanceof FixCredentialsError || error instanceof RetryLaterError)) throw error;
-    const problem = problemOf(error);
-    throw new ConnectionFailedError(problem.message, problem.remedy ?? undefined);
-  }
 }

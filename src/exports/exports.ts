@@ -76,20 +76,26 @@ export async function updateExport(
 ): Promise<Export> {
   const { reader } = services.database;
   const before = await getExport(services, id);
-  const name = changes.name ? parseExportName(changes.name) : before.name;
-  const mapping = changes.mapping ? await parseMapping(services, changes.mapping) : before.mapping;
-  const segmentIds = changes.segmentIds ? await parseSegmentIds(reader, changes.segmentIds) : undefined;
-  const checked = changes.listId ? await usableConnection(reader, attachedTo(before)) : undefined;
-  const list =
-    checked && changes.listId ? await findList(services, checked.connection, changes.listId) : before.list;
-  const runAutomations = changes.runAutomations ?? before.runAutomations;
+  const name = ifGiven(changes.name, parseExportName);
+  const mapping = await ifGiven(changes.mapping, (input) => parseMapping(services, input));
+  const segmentIds = await ifGiven(changes.segmentIds, (ids) => parseSegmentIds(reader, ids));
+  const moved = await ifGiven(changes.listId, async (listId) => {
+    const checked = await usableConnection(reader, attachedTo(before));
+    return { checked, list: await findList(services, checked.connection, listId) };
+  });
   return changeExport(services, actor, id, async (transaction, found) => {
-    if (checked !== undefined) {
-      await assertSameAccount(transaction.manager, checked);
-      assertStillAttached(found, checked);
+    if (moved !== undefined) {
+      await assertSameAccount(transaction.manager, moved.checked);
+      assertStillAttached(found, moved.checked);
     }
     if (segmentIds !== undefined) await writeSegments(transaction.manager, id, segmentIds);
-    return { name, mapping, list, runAutomations };
+    // What was not asked for stays as it is now: somebody may have changed it since `before`.
+    return {
+      name: name ?? found.name,
+      mapping: mapping ?? found.mapping,
+      list: moved?.list ?? found.list,
+      runAutomations: changes.runAutomations ?? found.runAutomations,
+    };
   });
 }
 
@@ -115,6 +121,10 @@ export async function duplicateExport(
     );
     return copy;
   });
+}
+
+function ifGiven<I, O>(input: I | null | undefined, parse: (input: I) => O): O | undefined {
+  return input === null || input === undefined ? undefined : parse(input);
 }
 
 function attachedTo(definition: Export): string {

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { jsonList } from '../bulk-sql.js';
 import type { Database } from '../database.js';
 import { Connection } from '../entities/connection.js';
 import { Export } from '../entities/export.js';
@@ -22,17 +23,22 @@ export async function listExports(
 ): Promise<Page<Export>> {
   const query = database.reader.createQueryBuilder(Export, 'export');
   if (search) {
-    const pattern = `%${search.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`;
-    query
-      .leftJoin(Connection, 'connection', 'connection.id = export.connectionId')
-      .where(
-        ['export.name', 'connection.displayName', 'connection.kind']
-          .map((column) => `LOWER(${column}) LIKE :pattern ESCAPE '\\'`)
-          .join(' OR '),
-        { pattern },
-      );
+    const found = JSON.stringify(await findIds(database.reader, search));
+    query.andWhere(`export.id IN ${jsonList(':found')}`, { found });
   }
   return readPage(query, page, 'ASC');
+}
+
+/** Compared in JavaScript: databases differ in how they fold letters, and SQLite knows only those of ASCII. */
+async function findIds(reader: EntityManager, search: string): Promise<string[]> {
+  const wanted = search.toLowerCase();
+  const connections = await reader.find(Connection, { select: { id: true, displayName: true, kind: true } });
+  const textOf = new Map(connections.map(({ id, displayName, kind }) => [id, [displayName, kind]]));
+  const all = await reader.find(Export, { select: { id: true, name: true, connectionId: true } });
+  const found = all.filter(({ name, connectionId }) =>
+    [name, ...(textOf.get(connectionId ?? '') ?? [])].some((text) => text.toLowerCase().includes(wanted)),
+  );
+  return found.map(({ id }) => id);
 }
 
 /** The export, read by whoever holds the manager. @throws {NotFoundError} */

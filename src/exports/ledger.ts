@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { execute, jsonList } from '../bulk-sql.js';
+import type { Database } from '../database.js';
 import type { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { Ledger } from '../entities/ledger.js';
@@ -12,6 +13,9 @@ export interface PlannedEntry {
   readonly wanted: WantedContact;
   readonly everSent: number;
 }
+
+/** Entries that one statement changes at most. */
+const STEP = 20_000;
 
 interface PlannedRow {
   emailKey: string;
@@ -70,6 +74,20 @@ export async function countPlanned(manager: EntityManager, run: ExportRun): Prom
   return row.planned;
 }
 
+/** Forgets that the run planned anybody, in steps of some 50 ms. */
+export async function unplan(database: Database, run: ExportRun): Promise<void> {
+  for (let left = STEP; left === STEP;) {
+    left = await database.transact(({ manager }) =>
+      execute(
+        manager,
+        `UPDATE "ledger_entries" SET "plannedRun" = NULL WHERE "ledgerId" = $1 AND "emailKey" IN
+         (SELECT "emailKey" FROM "ledger_entries" WHERE "ledgerId" = $1 AND "plannedRun" = $2 LIMIT ${STEP})`,
+        [run.ledgerId, run.number],
+      ),
+    );
+  }
+}
+
 /**
  * Notes, with the intent, which optional fields go out non-empty: from then on an empty value must be sent, so that the
  * destination clears what it may hold.
@@ -117,23 +135,27 @@ export async function decideEntries(
 }
 
 /**
- * Whether another run on the same list has a batch under way that may hold one of these addresses. The importer works
- * batches in an order of its own: with two undecided ones for an address nobody could tell which values won, or whose
- * failure was reported.
+ * Whether another run on the same list has one of these addresses in a batch under way. The importer works batches in
+ * an order of its own: with two undecided ones for an address nobody could tell which values won, or whose failure was
+ * reported. Only addresses in common wait: a small run is not held up by a big one with other people.
  */
 export async function isHeldByAnotherRun(
-  reader: EntityManager,
+  manager: EntityManager,
   run: ExportRun,
   entries: readonly PlannedEntry[],
 ): Promise<boolean> {
-  const [row] = await reader.query<[{ held: number }]>(
+  const [row] = await manager.query<[{ held: number }]>(
     `SELECT EXISTS (
-       SELECT 1 FROM "export_runs" AS "other" JOIN "batches" ON "batches"."runId" = "other"."id"
+       SELECT 1 FROM "export_runs" AS "other"
+       JOIN "ledger_entries" AS "theirs"
+         ON "theirs"."ledgerId" = "other"."ledgerId" AND "theirs"."plannedRun" = "other"."number"
+       JOIN "batches"
+         ON "batches"."runId" = "other"."id" AND "batches"."state" IN ('SENDING', 'ACCEPTED')
+         AND "batches"."fromKey" <= "theirs"."emailKey" AND "batches"."toKey" >= "theirs"."emailKey"
        WHERE "other"."account" = $1 AND "other"."state" IN ('RUNNING', 'CANCELING')
-         AND "other"."listId" = $2 AND "other"."id" <> $3
-         AND "batches"."state" IN ('SENDING', 'ACCEPTED') AND "batches"."fromKey" <= $4 AND "batches"."toKey" >= $5
+         AND "other"."listId" = $2 AND "other"."id" <> $3 AND "theirs"."emailKey" IN ${jsonList('$4')}
      ) AS "held"`,
-    [run.account, run.listId, run.id, entries.at(-1)?.emailKey, entries[0]?.emailKey],
+    [run.account, run.listId, run.id, JSON.stringify(entries.map(({ emailKey }) => emailKey))],
   );
   return Boolean(row.held);
 }

@@ -2,6 +2,7 @@ import { In } from 'typeorm';
 import type { EntityManager } from 'typeorm';
 import { Batch, BatchState } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
+import { planBatch } from './batches.js';
 import { isHeldByAnotherRun, plannedAfter, plannedIn, type PlannedEntry } from './ledger.js';
 import { contactOf } from './mapping.js';
 import type { RunContext } from './run-context.js';
@@ -16,7 +17,7 @@ export interface Outbox {
   readonly take: () => Promise<Parcel | undefined>;
   /** Puts parcels in that are to be sent (again). */
   readonly put: (parcels: readonly Parcel[]) => void;
-  /** When the next parcel that waits is due, in ms since 1970; undefined: none waits. */
+  /** When the next parcel that waits is due, in ms since 1970; undefined: none waits for a time. */
   readonly dueAt: () => number | undefined;
   /** Whether everything was taken. */
   readonly isEmpty: () => boolean;
@@ -60,6 +61,11 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
     return { batch: undefined, entries: taken, failures: 0, dueAt: 0 };
   };
 
+  const withRow = (entries: readonly PlannedEntry[]) =>
+    services.database.transact((transaction) =>
+      planBatch(transaction, run, entries, new Date(services.clock.now())),
+    );
+
   return {
     accepted,
     outbox: {
@@ -71,12 +77,15 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
           const parcel = due === -1 ? await nextOfLedger() : waiting.splice(due, 1)[0];
           if (parcel === undefined) return undefined;
           if (!(await isHeldByAnotherRun(reader, run, parcel.entries))) return parcel;
-          held.push(parcel);
+          held.push({ ...parcel, batch: parcel.batch ?? (await withRow(parcel.entries)) });
         }
         return undefined;
       },
       put: (parcels) => waiting.push(...parcels),
-      dueAt: () => (waiting.length === 0 ? undefined : Math.min(...waiting.map((parcel) => parcel.dueAt))),
+      dueAt: () => {
+        if (waiting.length === 0 || held.length === MAX_HELD) return undefined;
+        return Math.min(...waiting.map((parcel) => parcel.dueAt));
+      },
       isEmpty: () => ledgerIsRead && waiting.length + held.length === 0,
     },
   };

@@ -6,8 +6,8 @@ export type RequestKind = 'BATCH' | 'SINGLE' | 'CALL';
 /**
  * When an account may be called next. The destination counts calls over a minute and over a second, for everybody who
  * uses the account; evenly spaced calls at the destination's own limits never break either, whichever way its windows
- * slide. Slots lie on a grid: a call that starts late does not shift the ones after it, but slots that nobody used are
- * gone, so there are no bursts.
+ * slide. Each call is spaced from the moment at which the one before it really began: making up for one that began late
+ * would put 101 batches into the minute that starts with it, and the refusal costs another minute.
  */
 export interface Pace {
   /** The first moment (ms since 1970) at which a request of this kind may begin. */
@@ -41,12 +41,7 @@ export function createPace(limits: DestinationLimits, past: readonly PastRequest
   const earliest = (kind: RequestKind) => Math.max(pausedUntil, ...slotsOf(kind).map((slot) => nextAt[slot]));
 
   const spend = (kind: RequestKind, now: number) => {
-    for (const slot of slotsOf(kind)) {
-      // On the grid while we keep up; from now on when the slot passed unused.
-      const missedMs = now - nextAt[slot];
-      const start = missedMs < intervals[slot] ? nextAt[slot] : now;
-      nextAt[slot] = Math.max(start, 0) + intervals[slot];
-    }
+    for (const slot of slotsOf(kind)) nextAt[slot] = now + intervals[slot];
   };
 
   for (const request of [...past].sort((a, b) => a.at - b.at)) spend(request.kind, request.at);

@@ -7,9 +7,8 @@ import type { Profile } from '../entities/profile.js';
 import { Rejection } from '../entities/rejection.js';
 import { Segment, SegmentState } from '../entities/segment.js';
 import { Connection } from '../entities/connection.js';
-import { execute } from '../bulk-sql.js';
 import { countMembers, memberPages } from '../profiles/members.js';
-import { ledgerOf } from './ledger.js';
+import { ledgerOf, unplan } from './ledger.js';
 import { mapProfile } from './mapping.js';
 import { addRejections, type NewRejection } from './rejections.js';
 import type { RunContext } from './run-context.js';
@@ -61,16 +60,9 @@ export async function prepare(context: RunContext): Promise<Problem | null> {
 
 /** Takes back what an unfinished preparation planned and counted; the run then ends as if it had looked at nobody. */
 export async function discardPreparation({ run, services }: RunContext): Promise<void> {
+  if (run.ledgerId !== null) await unplan(services.database, run);
   await services.database.transact(async ({ manager }) => {
     await manager.delete(Rejection, { runId: run.id });
-    if (run.ledgerId !== null) {
-      await clearStaging(manager, run.ledgerId);
-      await execute(
-        manager,
-        `UPDATE "ledger_entries" SET "plannedRun" = NULL WHERE "ledgerId" = $1 AND "plannedRun" = $2`,
-        [run.ledgerId, run.number],
-      );
-    }
     await writeRun(manager, run, { members: null, skipped: 0, toSend: 0, generations: null });
   });
 }
@@ -89,6 +81,8 @@ async function begin(context: RunContext): Promise<{ mapping: Mapping; profileLi
     // A segment that never had members has no generation; -1 names none, and tells it from an inactive one.
     const generations = active.map((segment) => segment.generation ?? -1);
     const ledger = await ledgerOf(manager, run);
+    // Whatever an earlier run left there, however it ended.
+    await clearStaging(manager, ledger.id);
     await writeRun(manager, run, { phase: ExportRunPhase.PREPARING, generations, ledgerId: ledger.id });
     afterCommit(() => services.hub.changed(run.id));
     return { mapping, profileLimit };

@@ -2,6 +2,7 @@ import type { EntityManager } from 'typeorm';
 import { In } from 'typeorm';
 import type { Clock } from '../clock.js';
 import { ExportRun } from '../entities/export-run.js';
+import { Export } from '../entities/export.js';
 import { describeError, NotFoundError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { isFinal, UNFINISHED } from './run-states.js';
@@ -15,7 +16,7 @@ export interface RunFilter {
 /**
  * Tells subscribers how runs change. Each subscriber holds the latest state of each run it has not seen yet, and
  * nothing else: whoever reads slowly skips states in between, never the final one, and costs no memory. A run is
- * published four times a second at most, and read once for all its subscribers.
+ * told four times a second at most, and read once for all its subscribers.
  */
 export interface ProgressHub {
   /** Call it after every commit that changed the run. */
@@ -29,7 +30,8 @@ export interface ProgressHub {
   readonly close: () => void;
 }
 
-const MIN_INTERVAL_MS = 250;
+/** Three changes a second: with the state that a new subscriber gets at once they are four. */
+const MIN_INTERVAL_MS = 334;
 
 export function createProgressHub(services: {
   reader: EntityManager;
@@ -43,14 +45,28 @@ export function createProgressHub(services: {
   const closing = new AbortController();
 
   const publish = async (runId: string, mark: { again: boolean }) => {
-    while (mark.again) {
+    while (mark.again && !closing.signal.aborted) {
       mark.again = false;
-      const run = await reader.findOneBy(ExportRun, { id: runId });
-      if (run !== null) for (const subscriber of subscribers) subscriber.offer(run);
-      if (run !== null && isFinal(run.state)) break;
-      await clock.sleep(MIN_INTERVAL_MS, closing.signal);
+      try {
+        const run = await reader.findOneBy(ExportRun, { id: runId });
+        if (run !== null) for (const subscriber of subscribers) subscriber.offer(run);
+        if (run !== null && isFinal(run.state)) break;
+      } catch (error: unknown) {
+        // Tried again: it may have been the final state.
+        mark.again = true;
+        logger.error({ runId, why: describeError(error) }, 'progress could not be read');
+      }
+      await pause(MIN_INTERVAL_MS);
     }
     unpublished.delete(runId);
+  };
+
+  const pause = async (ms: number) => {
+    try {
+      await clock.sleep(ms, closing.signal);
+    } catch (error: unknown) {
+      if (!closing.signal.aborted) throw error;
+    }
   };
 
   return {
@@ -63,11 +79,7 @@ export function createProgressHub(services: {
       if (subscribers.size === 0 || closing.signal.aborted) return;
       const fresh = { again: true };
       unpublished.set(runId, fresh);
-      publish(runId, fresh).catch((error: unknown) => {
-        unpublished.delete(runId);
-        if (!closing.signal.aborted)
-          logger.error({ runId, why: describeError(error) }, 'progress was not published');
-      });
+      void publish(runId, fresh);
     },
 
     subscribe: async (filter) => {
@@ -98,6 +110,7 @@ async function present(reader: EntityManager, { runId, exportId }: RunFilter): P
     return [run];
   }
   if (exportId) {
+    if (!(await reader.existsBy(Export, { id: exportId }))) throw new NotFoundError('export');
     return reader.find(ExportRun, { where: { exportId }, order: { number: 'DESC' }, take: 1 });
   }
   return reader.find(ExportRun, { where: { state: In(UNFINISHED) }, order: { id: 'ASC' } });

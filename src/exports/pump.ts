@@ -5,7 +5,6 @@ import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import { createBell, type Bell } from './bell.js';
-import { closeRun } from './close.js';
 import { createPace, type PastRequest } from './pace.js';
 import {
   cancelSending,
@@ -16,7 +15,7 @@ import {
 } from './run-context.js';
 import { RunMovedError, UNFINISHED } from './run-states.js';
 import { createTurns } from './turns.js';
-import { takeUp, workRun } from './work-run.js';
+import { endRun, takeUp, workRun } from './work-run.js';
 
 /** What all runs of an account share. */
 type Budget = Pick<RunContext, 'pace' | 'turns'>;
@@ -66,6 +65,8 @@ export async function pumpAccount(
       .then(() => {
         working.delete(run.id);
         bell.ring();
+        // The end of a run frees addresses that another run of the account may wait for.
+        accountBell.ring();
       });
     working.set(run.id, { context, done });
   };
@@ -102,7 +103,7 @@ async function work(context: RunContext): Promise<void> {
     if (error instanceof ShutdownError || error instanceof RunMovedError) return;
     context.services.logger.error({ runId: context.run.id, err: error }, 'a run broke');
     context.problem ??= BROKEN;
-    await closeRun(context);
+    await endRun(context);
   }
 }
 

@@ -1,19 +1,29 @@
 import { Batch, BatchState } from '../entities/batch.js';
 import { Connection, ConnectionState } from '../entities/connection.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
+import type { Problem } from '../entities/problem.js';
 import {
   FixCredentialsError,
   RefusedContactsError,
   RetryLaterError,
   type Credentials,
 } from '../destinations/destination.js';
+import { SluiceError } from '../errors.js';
 import { openCredentials } from '../connections/credentials.js';
 import { problemOf } from '../connections/problems.js';
-import { acceptBatch, dropRefused, newBatch, replanBatch, splitBatch, type Refusal } from './batches.js';
+import {
+  acceptBatch,
+  dropRefused,
+  newBatch,
+  planBatch,
+  replanBatch,
+  splitBatch,
+  type Refusal,
+} from './batches.js';
 import { lookAgain, listGone } from './conditions.js';
 import { isHeldByAnotherRun, noteSent, plannedIn, type PlannedEntry } from './ledger.js';
 import { contactOf } from './mapping.js';
-import { endSending, SendingEndedError, type RunContext } from './run-context.js';
+import { endSending, SendingEndedError, type EngineServices, type RunContext } from './run-context.js';
 import { RunMovedError } from './run-states.js';
 
 /** A batch with its contacts, ready to be sent. The batch is undefined until its first intent is committed. */
@@ -39,7 +49,7 @@ const MAX_BACKOFF = 60;
 export async function handOver(context: RunContext, parcel: Parcel): Promise<Handover> {
   const { run, services } = context;
   const intent = await commitIntent(context, parcel);
-  if (intent === 'HELD') return { again: [parcel] };
+  if ('held' in intent) return { again: [{ ...parcel, batch: intent.held }] };
   const { batch, credentials } = intent;
   const { entries } = parcel;
   try {
@@ -66,40 +76,60 @@ export async function handOver(context: RunContext, parcel: Parcel): Promise<Han
   }
 }
 
+type Intent =
+  | { readonly opened: Batch; readonly credentials: Credentials }
+  | { readonly held: Batch }
+  | { readonly problem: Problem };
+
 /**
  * Looks at the conditions once more and, if they hold, notes that the batch is about to be sent: in one transaction, so
  * that no request with profile data begins after a consent was withdrawn.
- * @returns HELD when another run's batch with one of the addresses has got ahead; the bell rings when it is decided.
+ * @returns the batch as `held` when another run's batch with one of the addresses has got ahead; the bell rings when
+ *   that one is decided.
  */
 async function commitIntent(
   context: RunContext,
   { batch, entries }: Parcel,
-): Promise<{ batch: Batch; credentials: Credentials } | 'HELD'> {
+): Promise<{ batch: Batch; credentials: Credentials } | { held: Batch }> {
   const { run, services } = context;
-  const intent = await services.database.transact(async ({ manager }) => {
+  const intent = await services.database.transact<Intent>(async (transaction) => {
+    const { manager } = transaction;
     const { id, attempt } = run;
     const now = await manager.findOneBy(ExportRun, { id, attempt });
     if (now === null) throw new RunMovedError(run.id);
     if (now.state !== ExportRunState.RUNNING) throw new SendingEndedError('The run was cancelled.');
     const conditions = await lookAgain(manager, run);
     if (conditions.problem !== null) return conditions;
-    const { connection } = conditions;
-    if (await isHeldByAnotherRun(manager, run, entries)) return 'HELD';
-    await noteSent(manager, run, entries);
+    const credentials = openOrExplain(services, conditions.connection);
+    if ('problem' in credentials) return credentials;
     const intentAt = new Date(services.clock.now());
+    if (await isHeldByAnotherRun(manager, run, entries)) {
+      return { held: batch ?? (await planBatch(transaction, run, entries, intentAt)) };
+    }
+    await noteSent(manager, run, entries);
     if (batch === undefined) {
       const opened = await manager.save(Batch, newBatch(run, entries, BatchState.SENDING, intentAt));
-      return { opened, connection };
+      return { opened, credentials };
     }
     await manager.update(Batch, { id: batch.id }, { state: BatchState.SENDING, intentAt });
-    return { opened: Object.assign(batch, { state: BatchState.SENDING, intentAt }), connection };
+    return { opened: Object.assign(batch, { state: BatchState.SENDING, intentAt }), credentials };
   });
-  if (intent === 'HELD') return intent;
+  if ('held' in intent) return intent;
   if ('problem' in intent) {
     endSending(context, intent.problem);
     throw new SendingEndedError(intent.problem.message);
   }
-  return { batch: intent.opened, credentials: openCredentials(services, intent.connection) };
+  return { batch: intent.opened, credentials: intent.credentials };
+}
+
+/** Before the intent: a key that cannot be opened, because the server lost its secret key, sends nothing. */
+function openOrExplain(services: EngineServices, connection: Connection): Credentials | { problem: Problem } {
+  try {
+    return openCredentials(services, connection);
+  } catch (error: unknown) {
+    if (error instanceof SluiceError) return { problem: problemOf(error) };
+    throw error;
+  }
 }
 
 /** One bad contact never costs the others: the named ones are refused, or, if nobody was named, the batch is halved. */
@@ -112,17 +142,18 @@ async function setAsideRefused(
   const { run, services } = context;
   const { batch, entries } = parcel;
   const refusals = refusalsOf(entries, error);
+  // A list that is gone refuses everybody too, and none of them is to blame.
+  const mayBeTheList = refusals.length === 0 || refusals.length === entries.length;
+  if (mayBeTheList && (await listIsGone(context, credentials))) {
+    await replanBatch(services, run, batch);
+    endSending(context, listGone(run.listId));
+    return [parcel];
+  }
   if (refusals.length > 0) {
     await dropRefused(services, run, batch, refusals);
     const refused = new Set(refusals.map(({ entry }) => entry));
     const left = entries.filter((entry) => !refused.has(entry));
     return left.length === 0 ? [] : [{ batch, entries: left, failures: 0, dueAt: 0 }];
-  }
-  // A list that is gone refuses everybody too; halving would then blame each of them.
-  if (await listIsGone(context, credentials)) {
-    await replanBatch(services, run, batch);
-    endSending(context, listGone(run.listId));
-    return [parcel];
   }
   const halves = await splitBatch(services, run, batch, entries);
   const parcels = halves.map(async (half) => ({

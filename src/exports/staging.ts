@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { compareUtf8, execute, jsonTable } from '../bulk-sql.js';
+import { compareUtf8, execute, jsonItem, jsonTable } from '../bulk-sql.js';
 import { StagedMember } from '../entities/ledger.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { RejectionReason } from '../entities/rejection.js';
@@ -66,6 +66,7 @@ export async function stageChunk(
 
 /** Cuts everything staged into ranges [from, to) of about equal size; `to` is undefined in the last. */
 export function rangesOf(staging: Staging): { from: string; to: string | undefined }[] {
+  if (staging.chunks === 0) return [];
   const sorted = staging.sample.sort(compareUtf8);
   const step = RANGE / SAMPLE_EVERY;
   const cuts = [...new Set(sorted.filter((_, index) => index % step === step - 1))];
@@ -102,7 +103,7 @@ export async function writeRange(
   const duplicates = await execute(
     manager,
     `INSERT INTO "rejections" ("runId", "profileId", "email", "reason", "detail")
-     SELECT $1, "profileId", "wanted" ->> 0, $2, 'The profile ' || "winner" || ' has the same address.'
+     SELECT $1, "profileId", ${jsonItem('"wanted"', 0)}, $2, 'The profile ' || "winner" || ' has the same address.'
      FROM ${rankedByAddress(staging, '$3', '$4', range.to === undefined ? undefined : '$5')}
      WHERE "place" > 1 ORDER BY "profileId"`,
     [run.id, RejectionReason.DUPLICATE_EMAIL, run.ledgerId, ...keys],

@@ -2,7 +2,7 @@ import { openCredentials } from '../connections/credentials.js';
 import { problemOf } from '../connections/problems.js';
 import { FixCredentialsError, RetryLaterError, type ContactList } from '../destinations/destination.js';
 import { Connection } from '../entities/connection.js';
-import { ExportRunPhase, ExportRunState, type ExportRun } from '../entities/export-run.js';
+import { ExportRun, ExportRunPhase, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import { SluiceError } from '../errors.js';
 import { closeRun } from './close.js';
@@ -16,13 +16,13 @@ import {
   type EngineServices,
   type RunContext,
 } from './run-context.js';
-import { moveRun, writeRun } from './run-states.js';
+import { moveRun, RunMovedError, writeRun } from './run-states.js';
 import { reportFailing } from './send.js';
 
 /**
  * Works one run to its end:
  *
- * 1. look whether it may run, and whether its list is there;
+ * 1. look whether it may run and its list is there;
  * 2. prepare, unless an earlier worker did;
  * 3. send and confirm;
  * 4. look for the list once more: what went to a list that is gone has not arrived;
@@ -37,24 +37,23 @@ export async function workRun(context: RunContext): Promise<void> {
   try {
     const skipped = await untilSendingEnds(context, async () => {
       if (isPrepared(context.run)) return null;
-      await checkConditions(context);
       await checkList(context);
       return prepare(context);
     });
-    if (skipped !== null && skipped !== 'ENDED') {
-      await closeRun(context, skipped);
-      return;
-    }
     if (isPrepared(context.run)) {
       await deliver(context);
       await untilSendingEnds(context, () => checkList(context));
-    } else {
-      await discardPreparation(context);
     }
-    await closeRun(context);
+    await endRun(context, skipped === 'ENDED' ? null : skipped);
   } finally {
     deadline.abort();
   }
+}
+
+/** Closes a run wherever it stands; half a preparation is taken back. @param skipped why nothing was to be planned. */
+export async function endRun(context: RunContext, skipped: Problem | null = null): Promise<void> {
+  if (!isPrepared(context.run)) await discardPreparation(context);
+  await closeRun(context, skipped);
 }
 
 /**
@@ -63,6 +62,11 @@ export async function workRun(context: RunContext): Promise<void> {
  */
 export async function takeUp(services: EngineServices, run: ExportRun): Promise<void> {
   await services.database.transact(async ({ manager, afterCommit }) => {
+    // Since it was read, its export may have got another list or account, or somebody may have cancelled it.
+    const { id, account, attempt, state } = run;
+    const present = await manager.findOneBy(ExportRun, { id, account, attempt, state });
+    if (present === null) throw new RunMovedError(id);
+    Object.assign(run, present);
     if (run.state === ExportRunState.QUEUED) {
       const connection = await manager.findOneBy(Connection, { id: run.connectionId });
       await moveRun(manager, run, ExportRunState.RUNNING, {
@@ -91,21 +95,19 @@ async function untilSendingEnds<T>(context: RunContext, work: () => Promise<T>):
   }
 }
 
-async function checkConditions(context: RunContext): Promise<void> {
-  const { problem } = await lookAgain(context.services.database.reader, context.run);
-  if (problem === null) return;
-  endSending(context, problem);
-  context.sending.signal.throwIfAborted();
-}
-
-/** Looks the list up, however long the destination is away. Not there: the run cannot succeed. */
+/**
+ * Looks at the conditions, then for the list, however long the destination is away: whoever may not send has nothing to
+ * ask there either. Without the list the run cannot succeed.
+ */
 async function checkList(context: RunContext): Promise<void> {
-  const { run, services, limits, turns, sending } = context;
+  const { run, services, limits, turns, pace, sending } = context;
   for (let waitMs = limits.retryIntervalMs; ; waitMs = Math.min(waitMs * 2, limits.retryIntervalMs * 60)) {
     const request = { kind: 'CALL', priority: () => urgency(context), signal: sending.signal } as const;
     const found = await turns.take(request, () => lookUpList(context));
-    if (found === 'LATER') {
-      await services.clock.sleep(waitMs, sending.signal);
+    if (found instanceof RetryLaterError) {
+      const pauseMs = found.afterMs ?? waitMs;
+      if (found.tooFast) pace.pauseUntil(services.clock.now() + pauseMs);
+      await services.clock.sleep(pauseMs, sending.signal);
       continue;
     }
     if (found === undefined) endSending(context, listGone(run.listId));
@@ -113,18 +115,21 @@ async function checkList(context: RunContext): Promise<void> {
   }
 }
 
-async function lookUpList(context: RunContext): Promise<ContactList | undefined | 'LATER'> {
+async function lookUpList(context: RunContext): Promise<ContactList | undefined | RetryLaterError> {
   const { run, services, destination } = context;
   try {
-    const connection = await services.database.reader.findOneByOrFail(Connection, { id: run.connectionId });
-    return await destination.list(openCredentials(services, connection), run.listId);
+    const conditions = await lookAgain(services.database.reader, run);
+    if (conditions.problem === null) {
+      return await destination.list(openCredentials(services, conditions.connection), run.listId);
+    }
+    endSending(context, conditions.problem);
   } catch (error: unknown) {
-    if (error instanceof RetryLaterError) return 'LATER';
+    if (error instanceof RetryLaterError) return error;
     if (error instanceof FixCredentialsError) await reportFailing(context, error);
     else if (error instanceof SluiceError) endSending(context, problemOf(error));
     else throw error;
-    throw new SendingEndedError(error.message);
   }
+  throw new SendingEndedError('The run may not go on.');
 }
 
 /** Ends sending and asking when the run has taken too long; the returned controller calls it off. */

@@ -3,7 +3,7 @@ import { buildSchema, type BuildSchemaOptions } from 'type-graphql';
 
 export type ResolverClasses = readonly [new () => object, ...(new () => object)[]];
 
-/** TypeGraphQL insists on one; subscriptions here bring iterators of their own (see exports/progress.ts). */
+/** TypeGraphQL insists on one; subscriptions here bring iterators of their own (see exports/progress-hub.ts). */
 const NO_PUB_SUB: BuildSchemaOptions['pubSub'] = {
   publish: refuseToPublish,
   subscribe: refuseToPublish,

@@ -15,6 +15,8 @@ import { dataModel } from './data-model.js';
 export interface Surroundings {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Breaks off the calls to destinations that are under way. */
+  readonly stopping: AbortSignal;
 }
 
 const MINUTE_MS = 60_000;
@@ -23,11 +25,11 @@ const MINUTE_MS = 60_000;
  * Builds everything, once. Nothing moves yet except the database, which is open.
  * @throws if the secret key or the database file cannot be used.
  */
-export async function compose(config: Config, { clock, logger }: Surroundings): Promise<Services> {
+export async function compose(config: Config, { clock, logger, stopping }: Surroundings): Promise<Services> {
   const secretBox = createSecretBox(loadSecretKeys(config));
   const hostPolicy = { suffixes: config.destinationSuffixes, sandboxHosts: config.sandboxHosts };
   const { sandboxTimeScale } = config;
-  const destinations = createDestinations({ ...hostPolicy, sandboxTimeScale, clock, logger });
+  const destinations = createDestinations({ ...hostPolicy, sandboxTimeScale, clock, logger, stopping });
   const database = await openDatabase(config.databaseFile, dataModel);
   return {
     database,

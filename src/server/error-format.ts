@@ -44,10 +44,24 @@ export function createErrorFormat(logger: Logger): FormatGraphQLError {
     if (cause instanceof GraphQLError && CODES_OF_BAD_REQUESTS.has(reported?.extensions.code)) {
       const { message, extensions } = reported ?? cause;
       const { code, remedy } = extensions;
-      return { message, ...place, extensions: { code, ...(typeof remedy === 'string' && { remedy }) } };
+      return {
+        message: withoutValues(message),
+        ...place,
+        extensions: { code, ...(typeof remedy === 'string' && { remedy }) },
+      };
     }
     return { ...mask(cause, logger), ...place };
   };
+}
+
+/**
+ * graphql-js quotes the values that it refuses, and a refused input may hold an API key that ends in the caller's logs.
+ * The path and the reason are enough to find the mistake.
+ */
+function withoutValues(message: string): string {
+  return message
+    .replace(/(got invalid value) .*?( at "[^"]*")?; (?=[^;]*$)/s, '$1$2; ')
+    .replace(/(, found|represent [\w -]*value:|cannot represent value:) .*$/s, '$1 …');
 }
 
 /** The last of the Express handlers: whatever went wrong outside of GraphQL is told in the same JSON. */

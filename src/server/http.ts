@@ -44,7 +44,10 @@ export function createHttpApp(
   app.put('/profiles', authenticated, inFlight.track(importRoute(services)));
 
   app.use(() => {
-    throw new NotFoundError('address');
+    throw new NotFoundError(
+      'address',
+      'There are POST /graphql, PUT /profiles, GET /healthz and GET /readyz.',
+    );
   });
   app.use(errorHandler(services.logger));
   return app;

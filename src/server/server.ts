@@ -23,11 +23,17 @@ export interface Server {
   stop(): Promise<void>;
 }
 
+/** How long calls to destinations may still take at the end: an answer now saves sending a batch again. */
+const CALLS_GRACE_MS = 3_000;
+
 /**
  * Builds everything and opens the doors.
  * @throws if a file cannot be used or the port cannot be had; what was opened until then is closed again.
  */
-export async function startServer(config: Config, overrides: Partial<Surroundings> = {}): Promise<Server> {
+export async function startServer(
+  config: Config,
+  overrides: Partial<Pick<Surroundings, 'clock' | 'logger'>> = {},
+): Promise<Server> {
   const { clock = systemClock, logger = createLogger(config.logLevel) } = overrides;
   logger.info({ settings: describeConfig(config) }, 'starting');
   if (config.sandboxHosts.length > 0) {
@@ -37,14 +43,21 @@ export async function startServer(config: Config, overrides: Partial<Surrounding
     );
   }
   const release = await claimDatabase(config.databaseFile);
-  const services = await compose(config, { clock, logger }).catch(async (error: unknown) => {
-    await release();
-    throw error;
-  });
+  const stopping = new AbortController();
+  const services = await compose(config, { clock, logger, stopping: stopping.signal }).catch(
+    async (error: unknown) => {
+      await release();
+      throw error;
+    },
+  );
   // In this order nobody is told of an end that is none, and nothing is written to a closed database.
   const putDown = async () => {
     services.hub.close();
+    const breakOff = setTimeout(() => {
+      stopping.abort();
+    }, CALLS_GRACE_MS);
     await services.queue.stop();
+    clearTimeout(breakOff);
     await services.database.close();
     await release();
   };
@@ -55,7 +68,8 @@ export async function startServer(config: Config, overrides: Partial<Surrounding
     // Before the doors are open: a run that was asked for earlier would wait for a worker that does not know of it.
     await takeUpWork(services);
     const doors = await openDoors(config, services);
-    logger.info({ url: doors.url }, 'listening');
+    // Whatever the log level: who started the server waits for this line.
+    logger.child({}, { level: 'info' }).info({ url: doors.url }, 'listening');
     const shutDown = async () => {
       logger.info('stopping');
       await doors.close();

@@ -66,11 +66,8 @@ export interface FinishedRun {
   readonly state: ExportRunState;
   readonly problem: { code: string; message: string; remedy: string | null } | null;
   readonly attempt: number;
-  readonly progress: Readonly<
-    Record<
-      'members' | 'skipped' | 'toSend' | 'accepted' | 'confirmed' | 'rejected' | 'unconfirmed' | 'notSent',
-      number
-    >
+  readonly progress: { readonly members: number | null } & Readonly<
+    Record<'skipped' | 'toSend' | 'accepted' | 'confirmed' | 'rejected' | 'unconfirmed' | 'notSent', number>
   >;
 }
 

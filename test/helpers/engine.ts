@@ -1,0 +1,163 @@
+import type { Sandbox, SandboxOptions } from '../../sandbox/sandbox.js';
+import type { Call } from '../../sandbox/journal.js';
+import type { Clock } from '../../src/clock.js';
+import {
+  connectedConnection,
+  createExportOf,
+  runEnd,
+  segmentNamed,
+  startRun,
+  type ExportWishes,
+  type FinishedRun,
+} from './flows.js';
+import { startTestSandbox } from './sandbox.js';
+import { startSluice, type Sluice, type SluiceOptions } from './sluice.js';
+
+/** A destination, a server and a connection between them: what every run needs. */
+export interface Engine extends AsyncDisposable {
+  readonly sandbox: Sandbox;
+  readonly sluice: Sluice;
+  readonly connectionId: string;
+}
+
+/** @example await using engine = await startEngine(); */
+export async function startEngine(
+  options: { sandbox?: SandboxOptions; sluice?: SluiceOptions } = {},
+): Promise<Engine> {
+  const sandbox = await startTestSandbox(options.sandbox);
+  const sluice = await startSluice({ sandbox, ...options.sluice });
+  const connectionId = await connectedConnection(sluice, sandbox);
+  return {
+    sandbox,
+    sluice,
+    connectionId,
+    [Symbol.asyncDispose]: async () => {
+      await sluice.stop();
+      await sandbox[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/**
+ * Time that runs `factor` times as fast as the machine's: minutes of waiting pass in the blink of an eye. With it the
+ * server is told that the sandbox's time is ordinary, so that pauses and back-offs are the real ones.
+ */
+export function fastTime(factor: number): SluiceOptions {
+  const startedAt = Date.now();
+  const zero = performance.now();
+  const clock: Clock = {
+    now: () => Math.floor(startedAt + (performance.now() - zero) * factor),
+    sleep: (ms, signal) =>
+      new Promise((resolve, reject) => {
+        const giveUp = () => {
+          clearTimeout(timer);
+          reject(signal?.reason as Error);
+        };
+        const timer = setTimeout(() => {
+          signal?.removeEventListener('abort', giveUp);
+          resolve();
+        }, ms / factor);
+        if (signal?.aborted) giveUp();
+        else signal?.addEventListener('abort', giveUp, { once: true });
+      }),
+  };
+  return { clock, env: { SLUICE_SANDBOX_TIME_SCALE: '1' } };
+}
+
+/**
+ * A destination's time that stands still until it is let go: until then it decides nothing that it accepts.
+ * @example const time = stoppedTime(); … startEngine({ sandbox: time.sandbox }); … time.letGo();
+ */
+export function stoppedTime() {
+  const startMs = Date.now();
+  let stopped = true;
+  return {
+    sandbox: {
+      quotas: false,
+      now: () => (stopped ? startMs : startMs + performance.now() * 100_000),
+    } satisfies SandboxOptions,
+    letGo: () => {
+      stopped = false;
+    },
+  };
+}
+
+/** The e-mail address of the nth person that `people` makes. */
+export const emailOf = (n: number) => `p${String(n).padStart(6, '0')}@example.com`;
+
+/** A CSV of so many people, one like the other. */
+export function people(count: number, first = 1): string {
+  const rows = Array.from({ length: count }, (_, index) => {
+    const n = first + index;
+    return `${n},${emailOf(n)},First ${n},Last ${n},555-${n}`;
+  });
+  return ['id,email,first_name,last_name,phone', ...rows, ''].join('\n');
+}
+
+/** Imports a CSV as the segment `All` and makes an export of it. Answers the export's id. */
+export async function exportOf(
+  { sluice, connectionId }: Pick<Engine, 'sluice' | 'connectionId'>,
+  csv: string,
+  wishes: Partial<ExportWishes> = {},
+): Promise<string> {
+  await sluice.importCsv(csv, { segment: 'All' });
+  return createExportOf(sluice, { connectionId, segmentIds: [await segmentNamed(sluice, 'All')], ...wishes });
+}
+
+/** Watches a run to its end, and makes sure that everybody was counted once. */
+export async function finish(sluice: Sluice, runId: string): Promise<FinishedRun> {
+  const run = await runEnd(sluice, runId);
+  const { members, skipped, toSend, confirmed, rejected, unconfirmed, notSent } = run.progress;
+  expect({ runId, members }).toEqual({
+    runId,
+    members: members === null ? null : skipped + toSend,
+  });
+  expect({ runId, toSend }).toEqual({ runId, toSend: confirmed + rejected + unconfirmed + notSent });
+  return run;
+}
+
+/** Starts a run and watches it as `finish` does. */
+export async function runFully(sluice: Sluice, exportId: string): Promise<FinishedRun> {
+  return finish(sluice, await startRun(sluice, exportId));
+}
+
+export interface RejectedPerson {
+  readonly profileId: string;
+  readonly email: string | null;
+  readonly reason: string;
+  readonly detail: string | null;
+}
+
+/** Whom the run did not deliver; up to a hundred. */
+export async function rejectionsOf(sluice: Sluice, runId: string): Promise<RejectedPerson[]> {
+  const { exportRun } = await sluice.query<{ exportRun: { rejections: { nodes: RejectedPerson[] } } }>(
+    `query ($id: ID!) {
+      exportRun(id: $id) { rejections(first: 100) { nodes { profileId email reason detail } } }
+    }`,
+    { id: runId },
+  );
+  return exportRun.rejections.nodes;
+}
+
+/** The importer's calls, in the order of their arrival: the only ones that carry profile data. */
+export const imports = ({ log }: Sandbox): Call[] => log.filter((call) => call.kind === 'importer');
+
+/** What the destination holds, by address, as `email first last phone`. */
+export const held = (sandbox: Sandbox): string[] =>
+  [...sandbox.contacts()]
+    .map(({ email, firstName, lastName, phone }) => [email, firstName, lastName, phone].join('|'))
+    .sort();
+
+/** What the destination should hold once these people have arrived. */
+export const wanted = (count: number, first = 1): string[] =>
+  Array.from({ length: count }, (_, index) => {
+    const n = first + index;
+    return `${emailOf(n)}|First ${n}|Last ${n}|555-${n}`;
+  });
+
+/** The contacts of the calls whose bodies the sandbox kept (`keepBodies`). */
+export function bodiesOf(calls: readonly Call[]): Record<string, unknown>[][] {
+  return calls.map(
+    ({ body = '{}' }) => (JSON.parse(body) as { contacts: Record<string, unknown>[] }).contacts,
+  );
+}

@@ -1,0 +1,46 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { Sluice, TEST_TOKEN } from './sluice.js';
+
+/** As `npm run build` leaves it; `npm test` builds first. */
+const MAIN = 'dist/src/main.js';
+
+/** A server in a process of its own, which can be killed. */
+export interface Program extends AsyncDisposable {
+  readonly sluice: Sluice;
+  /** Ends the process and waits until it has ended. Answers its exit code; null: by the signal. */
+  readonly kill: (signal: 'SIGKILL' | 'SIGTERM') => Promise<number | null>;
+}
+
+/** Starts the compiled program on a data folder, with a sandbox whose time passes as good as without quota. */
+export async function startProgram(folder: string, sandbox: { readonly host: string }): Promise<Program> {
+  const child = spawn(process.execPath, [MAIN], {
+    env: {
+      PORT: '0',
+      DATABASE_URL: `sqlite:${folder}/sluice.db`,
+      SLUICE_ADMIN_TOKEN: TEST_TOKEN,
+      SLUICE_SANDBOX_HOSTS: sandbox.host,
+      SLUICE_SANDBOX_TIME_SCALE: '100000',
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exit = once(child, 'exit').then(([code]) => code as number | null);
+  const lines = createInterface(child.stdout);
+  const url = await new Promise<string>((resolve, reject) => {
+    lines.on('line', (line) => {
+      const entry = JSON.parse(line) as { msg: string; url?: string };
+      if (entry.msg === 'listening' && entry.url !== undefined) resolve(entry.url);
+    });
+    exit.then((code) => reject(new Error(`It ended with code ${String(code)} before it listened.`)), reject);
+  });
+  const kill: Program['kill'] = (signal) => {
+    child.kill(signal);
+    return exit;
+  };
+  const stop = async () => {
+    await kill('SIGKILL');
+  };
+  const sluice = new Sluice({ url, administrator: {}, stop }, TEST_TOKEN, folder, false, []);
+  return { sluice, kill, [Symbol.asyncDispose]: () => sluice.stop() };
+}

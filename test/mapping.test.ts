@@ -1,0 +1,80 @@
+import type { Attributes } from '../src/entities/profile.js';
+import { RejectionReason } from '../src/entities/rejection.js';
+import {
+  contactOf,
+  emailKeyOf,
+  filledFields,
+  mapProfile,
+  type WantedContact,
+} from '../src/exports/mapping.js';
+
+const MAPPING = { email: 'mail', firstName: 'first', lastName: 'last', phone: 'phone' };
+const anyEmail = () => undefined;
+
+describe('a profile becomes a contact', () => {
+  it('with every value trimmed, and the address as it was written', () => {
+    const attributes = { mail: '  Ann@Example.COM ', first: '\tAnn ', last: ' van der Berg', phone: ' ' };
+    expect(mapProfile(attributes, MAPPING, anyEmail)).toEqual({
+      emailKey: 'ann@example.com',
+      wanted: ['Ann@Example.COM', 'Ann', 'van der Berg', ''],
+    });
+  });
+
+  it('with null for what is not mapped, and an empty text for what the profile does not have', () => {
+    const mapping = { email: 'mail', firstName: null, phone: 'phone' };
+    expect(mapProfile({ mail: 'a@b.cd', first: 'Ann' }, mapping, anyEmail)).toEqual({
+      emailKey: 'a@b.cd',
+      wanted: ['a@b.cd', null, null, ''],
+    });
+  });
+
+  it('or a reason why it cannot: no address', () => {
+    for (const attributes of [{ other: 'x' }, { mail: '' }, { mail: ' \n ' }] as Attributes[]) {
+      expect(mapProfile(attributes, MAPPING, anyEmail)).toEqual({
+        reason: RejectionReason.MISSING_EMAIL,
+        email: null,
+        detail: 'The attribute mail is empty.',
+      });
+    }
+  });
+
+  it('or a reason why it cannot: an address that the destination would refuse', () => {
+    const refuse = (email: string) => `No ${email}.`;
+    expect(mapProfile({ mail: ' x ' }, MAPPING, refuse)).toEqual({
+      reason: RejectionReason.INVALID_EMAIL,
+      email: 'x',
+      detail: 'No x.',
+    });
+  });
+
+  it('under a key that knows no case, in any script', () => {
+    expect(emailKeyOf(' ÄÖ@Example.com ')).toBe('äö@example.com');
+  });
+});
+
+describe('a contact is sent', () => {
+  const full: WantedContact = ['a@b.cd', 'Ann', 'Lee', '1'];
+  const empty: WantedContact = ['a@b.cd', '', '', ''];
+
+  it('without its empty values, unless they were ever filled', () => {
+    expect(contactOf(full, 0)).toEqual({ email: 'a@b.cd', firstName: 'Ann', lastName: 'Lee', phone: '1' });
+    expect(contactOf(empty, 0)).toEqual({ email: 'a@b.cd' });
+    expect(contactOf(empty, 1 | 4)).toEqual({ email: 'a@b.cd', firstName: '', phone: '' });
+    expect(contactOf(empty, filledFields(full))).toEqual({
+      email: 'a@b.cd',
+      firstName: '',
+      lastName: '',
+      phone: '',
+    });
+  });
+
+  it('without what is not mapped, even if it was ever filled', () => {
+    expect(contactOf(['a@b.cd', null, null, null], 7)).toEqual({ email: 'a@b.cd' });
+  });
+
+  it('with the fields that it fills remembered as bits', () => {
+    expect(filledFields(full)).toBe(7);
+    expect(filledFields(['a@b.cd', null, 'Lee', ''])).toBe(2);
+    expect(filledFields(empty)).toBe(0);
+  });
+});

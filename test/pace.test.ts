@@ -1,0 +1,103 @@
+import { createPace, type PastRequest, type RequestKind } from '../src/exports/pace.js';
+import { activeCampaignAt } from './helpers/stub-destination.js';
+import { exportOf, imports, people, runFully, startEngine } from './helpers/engine.js';
+
+const START = Date.UTC(2026, 0, 1);
+const MINUTE = 60_000;
+const limits = activeCampaignAt([]).limits('name.api-us1.com');
+
+/** Begins requests as early as the pace allows, but late by what `latenessMs` says; answers when each began. */
+function begin(
+  kind: RequestKind,
+  count: number,
+  { past = [], latenessMs = () => 0 }: { past?: PastRequest[]; latenessMs?: (n: number) => number } = {},
+): number[] {
+  const pace = createPace(limits, past);
+  let now = START;
+  return Array.from({ length: count }, (_, n) => {
+    now = Math.max(now, pace.earliest(kind)) + latenessMs(n);
+    pace.spend(kind, now);
+    return now;
+  });
+}
+
+/** The most moments that lie in any window of this length. */
+function busiest(moments: readonly number[], windowMs: number): number {
+  const counts = moments.map((from) => moments.filter((at) => at >= from && at < from + windowMs).length);
+  return Math.max(...counts);
+}
+
+describe("an account's pace", () => {
+  it('lets a hundred batches begin in a minute, twenty with a single contact, and four calls in a second', () => {
+    expect(busiest(begin('BATCH', 300), MINUTE)).toBe(100);
+    expect(busiest(begin('SINGLE', 60), MINUTE)).toBe(20);
+    expect(busiest(begin('CALL', 40), 1_000)).toBe(4);
+  });
+
+  it('keeps within that however late requests begin', () => {
+    for (const latenessMs of [
+      (n: number) => (n === 0 ? 599 : 0),
+      (n: number) => (n % 7) * 85,
+      (n: number) => (n % 50 === 0 ? 2_900 : 1),
+    ]) {
+      expect(busiest(begin('BATCH', 400, { latenessMs }), MINUTE)).toBeLessThanOrEqual(100);
+      expect(busiest(begin('SINGLE', 100, { latenessMs }), MINUTE)).toBeLessThanOrEqual(20);
+      expect(busiest(begin('CALL', 100, { latenessMs }), 1_000)).toBeLessThanOrEqual(4);
+    }
+  });
+
+  it('makes up for no pause with a burst', () => {
+    const moments = begin('BATCH', 200, { latenessMs: (n) => (n === 100 ? 10 * MINUTE : 0) });
+    const gaps = moments.slice(1).map((at, n) => at - (moments[n] ?? 0));
+    expect(Math.min(...gaps)).toBe(limits.batchIntervalMs);
+  });
+
+  it('counts a single as a batch, and a batch as a call', () => {
+    const pace = createPace(limits);
+    pace.spend('SINGLE', START);
+    expect(pace.earliest('SINGLE') - START).toBe(3_000);
+    expect(pace.earliest('BATCH') - START).toBe(600);
+    expect(pace.earliest('CALL') - START).toBe(250);
+    pace.spend('CALL', START + 590);
+    expect(pace.earliest('BATCH') - START).toBe(840);
+  });
+
+  it('goes on where an earlier worker stopped', () => {
+    const past: PastRequest[] = [
+      { kind: 'BATCH', at: START - 100 },
+      { kind: 'SINGLE', at: START - 2_000 },
+    ];
+    expect(begin('BATCH', 1, { past })).toEqual([START + 500]);
+    expect(begin('SINGLE', 1, { past })).toEqual([START + 1_000]);
+    const minuteBefore = begin('BATCH', 100).map((at) => ({ kind: 'BATCH' as const, at: at - MINUTE }));
+    const both = [...minuteBefore.map(({ at }) => at), ...begin('BATCH', 100, { past: minuteBefore })];
+    expect(busiest(both, MINUTE)).toBe(100);
+  });
+
+  it('lets nothing begin before a pause has passed, and never shortens one', () => {
+    const pace = createPace(limits);
+    pace.pauseUntil(START + 30_000);
+    pace.pauseUntil(START + 10_000);
+    for (const kind of ['BATCH', 'SINGLE', 'CALL'] as const) expect(pace.earliest(kind)).toBe(START + 30_000);
+  });
+});
+
+describe('a run at an account with quotas', () => {
+  it('is never refused for its pace', async () => {
+    const timeScale = 15;
+    const batches = 110;
+    await using engine = await startEngine({
+      sandbox: { timeScale, jitterMs: 30 },
+      sluice: { env: { SLUICE_SANDBOX_TIME_SCALE: String(timeScale) } },
+    });
+    const { sandbox, sluice } = engine;
+    // They take 66 s of the destination's time: more than one of its minutes.
+    const run = await runFully(sluice, await exportOf(engine, people(250 * batches)));
+    expect(run).toMatchObject({ state: 'SUCCEEDED', progress: { confirmed: 250 * batches } });
+    expect(imports(sandbox)).toHaveLength(batches);
+    expect(sandbox.log.filter(({ quota, status }) => quota !== undefined || status !== 200)).toEqual([]);
+    const { busiest: seen, quotaRefusals } = sandbox.summary().invariants;
+    expect(quotaRefusals).toEqual({ second: 0, minute: 0, 'minute-single': 0 });
+    expect(seen.importsInOneMinute).toBeGreaterThan(50);
+  });
+});

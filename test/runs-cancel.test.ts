@@ -1,0 +1,130 @@
+import {
+  exportOf,
+  finish,
+  held,
+  imports,
+  people,
+  runFully,
+  startEngine,
+  stoppedTime,
+  wanted,
+} from './helpers/engine.js';
+import { startRun } from './helpers/flows.js';
+import type { Sluice } from './helpers/sluice.js';
+
+const BATCHES = 12;
+
+interface CancelledRun {
+  readonly state: string;
+  readonly cancelRequestedAt: string | null;
+  readonly finishedAt: string | null;
+}
+
+async function cancel(sluice: Sluice, id: string): Promise<CancelledRun> {
+  const { cancelExportRun } = await sluice.query<{ cancelExportRun: CancelledRun }>(
+    'mutation ($id: ID!) { cancelExportRun(id: $id) { state cancelRequestedAt finishedAt } }',
+    { id },
+  );
+  return cancelExportRun;
+}
+
+describe('a run that is cancelled', () => {
+  it('while it waits for the one before it is CANCELED at once, and that one goes on', async () => {
+    const time = stoppedTime();
+    await using engine = await startEngine({ sandbox: time.sandbox });
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, people(3));
+    const accepted = sandbox.next('accepted');
+    const active = await startRun(sluice, exportId);
+    await accepted;
+    const queued = await startRun(sluice, exportId);
+    const canceled = await cancel(sluice, queued);
+    expect(canceled).toEqual({
+      state: 'CANCELED',
+      cancelRequestedAt: expect.any(String) as string,
+      finishedAt: canceled.cancelRequestedAt,
+    });
+    expect(await finish(sluice, queued)).toMatchObject({ state: 'CANCELED', progress: { toSend: 0 } });
+    time.letGo();
+    expect(await finish(sluice, active)).toMatchObject({ state: 'SUCCEEDED', progress: { confirmed: 3 } });
+    expect(imports(sandbox)).toHaveLength(1);
+  });
+
+  it('while it sends is CANCELING until what was accepted is decided, and nobody is lost', async () => {
+    const time = stoppedTime();
+    await using engine = await startEngine({ sandbox: time.sandbox });
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, people(250 * BATCHES));
+    const third = sandbox.next('accepted', () => sandbox.batches().length === 3);
+    const runId = await startRun(sluice, exportId);
+    await third;
+    expect(await cancel(sluice, runId)).toMatchObject({ state: 'CANCELING', finishedAt: null });
+    expect(await cancel(sluice, runId)).toMatchObject({ state: 'CANCELING' });
+    await sluice.query('{ me { id } }');
+    const sent = imports(sandbox).length;
+    time.letGo();
+    const run = await finish(sluice, runId);
+    expect(run).toMatchObject({
+      state: 'CANCELED',
+      problem: null,
+      progress: {
+        accepted: 250 * sent,
+        confirmed: 250 * sent,
+        unconfirmed: 0,
+        notSent: 250 * (BATCHES - sent),
+      },
+    });
+    expect(imports(sandbox)).toHaveLength(sent);
+    expect(await cancel(sluice, runId)).toMatchObject({ state: 'CANCELED' });
+
+    // The next run sends everything that is missing.
+    expect(await runFully(sluice, exportId)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(held(sandbox)).toEqual(wanted(250 * BATCHES));
+  });
+
+  it('before anything was sent ends as if it had looked at nobody', async () => {
+    await using engine = await startEngine();
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, people(500));
+    sandbox.addFault({ on: 'lists', action: { type: 'slow', delayMs: 30_000_000 } });
+    const looked = sandbox.next('request', ({ kind }) => kind === 'lists');
+    const runId = await startRun(sluice, exportId);
+    await looked;
+    expect(await cancel(sluice, runId)).toMatchObject({ state: 'CANCELING' });
+    expect(await finish(sluice, runId)).toMatchObject({
+      state: 'CANCELED',
+      progress: { members: null, skipped: 0, toSend: 0, notSent: 0 },
+    });
+    expect(imports(sandbox)).toEqual([]);
+  });
+
+  it('while it prepares leaves nothing behind that a later run could stumble over', async () => {
+    await using engine = await startEngine();
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, `${people(40_000)}x,bad,,,\n`);
+    const runId = await startRun(sluice, exportId);
+    const events = sluice.subscribe<{
+      exportRunChanged: { phase: string; progress: { members: number | null } };
+    }>('subscription ($id: ID!) { exportRunChanged(runId: $id) { phase progress { members } } }', {
+      id: runId,
+    });
+    // It is known how many there are, and they are being mapped.
+    for await (const { exportRunChanged } of events) if (exportRunChanged.progress.members !== null) break;
+    await cancel(sluice, runId);
+    const run = await finish(sluice, runId);
+    expect(run.state).toBe('CANCELED');
+    expect(run.progress).toMatchObject({ confirmed: 0, accepted: 0 });
+    expect(imports(sandbox)).toEqual([]);
+
+    await sluice.importCsv(people(3), { segment: 'All', mode: 'replace' });
+    expect(await runFully(sluice, exportId)).toMatchObject({
+      progress: { members: 3, toSend: 3, confirmed: 3 },
+    });
+    expect(held(sandbox)).toEqual(wanted(3));
+  });
+
+  it('is not there: NOT_FOUND', async () => {
+    await using engine = await startEngine();
+    await expect(cancel(engine.sluice, 'nothing')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+});

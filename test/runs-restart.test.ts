@@ -1,0 +1,127 @@
+import type { Sandbox } from '../sandbox/sandbox.js';
+import { exportOf, finish, held, imports, people, stoppedTime, wanted } from './helpers/engine.js';
+import { connectedConnection, startRun } from './helpers/flows.js';
+import { startProgram, type Program } from './helpers/program.js';
+import { startTestSandbox } from './helpers/sandbox.js';
+import { temporaryFolder } from './helpers/sluice.js';
+
+const BATCHES = 12;
+const COUNT = 250 * BATCHES;
+
+/** Starts the program on an empty folder and lets it run an export of so many people. */
+async function begin(folder: string, sandbox: Sandbox, count = COUNT) {
+  const program = await startProgram(folder, sandbox);
+  const connectionId = await connectedConnection(program.sluice, sandbox);
+  const exportId = await exportOf({ sluice: program.sluice, connectionId }, people(count));
+  return {
+    program,
+    run: () => startRun(program.sluice, exportId),
+    [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
+  };
+}
+
+/** Starts the program again, and expects it to bring the run to its end without being asked. */
+async function goOn(folder: string, sandbox: Sandbox, runId: string, count = COUNT): Promise<void> {
+  await using again: Program = await startProgram(folder, sandbox);
+  expect(await finish(again.sluice, runId)).toMatchObject({
+    state: 'SUCCEEDED',
+    problem: null,
+    attempt: 2,
+    progress: { members: count, skipped: 0, toSend: count, accepted: count, confirmed: count, notSent: 0 },
+  });
+  expect(held(sandbox)).toEqual(wanted(count));
+  expect(sandbox.summary().invariants.overlapsNotExcused).toBe(0);
+}
+
+/** The phases of a run as they come; ends with the run or the program. */
+async function untilPhase(
+  { sluice }: Program,
+  id: string,
+  fits: (run: PhaseEvent) => boolean,
+): Promise<void> {
+  const events = sluice.subscribe<{ exportRunChanged: PhaseEvent }>(
+    'subscription ($id: ID!) { exportRunChanged(runId: $id) { phase progress { members } } }',
+    { id },
+  );
+  for await (const { exportRunChanged } of events) if (fits(exportRunChanged)) return;
+  throw new Error('The run ended before.');
+}
+
+interface PhaseEvent {
+  readonly phase: string | null;
+  readonly progress: { readonly members: number | null };
+}
+
+describe('a run whose server is killed', () => {
+  it.each([5, BATCHES])(
+    'when batch %i was accepted goes on after the next start, and loses nobody',
+    async (nth) => {
+      await using folder = await temporaryFolder();
+      await using sandbox = await startTestSandbox();
+      await using begun = await begin(folder.path, sandbox);
+      const { program } = begun;
+      const gone = sandbox
+        .next('accepted', () => sandbox.batches().length === nth)
+        .then(() => program.kill('SIGKILL'));
+      const id = await begun.run();
+      expect(await gone).toBeNull();
+      const sentBefore = imports(sandbox).length;
+      expect(sentBefore).toBeGreaterThanOrEqual(nth);
+
+      await goOn(folder.path, sandbox, id);
+      // At most what was under way is sent twice: four requests at once.
+      expect(imports(sandbox).length).toBeLessThanOrEqual(BATCHES + 4);
+    },
+  );
+
+  it('while it awaits the last outcomes sends nothing twice', async () => {
+    await using folder = await temporaryFolder();
+    const time = stoppedTime();
+    await using sandbox = await startTestSandbox(time.sandbox);
+    await using begun = await begin(folder.path, sandbox);
+    const { program } = begun;
+    const id = await begun.run();
+    await untilPhase(program, id, ({ phase }) => phase === 'CONFIRMING');
+    await program.kill('SIGKILL');
+    time.letGo();
+    await goOn(folder.path, sandbox, id);
+    expect(imports(sandbox)).toHaveLength(BATCHES);
+    expect(sandbox.overlaps()).toEqual([]);
+  });
+
+  it('while it prepares begins again with preparing', async () => {
+    await using folder = await temporaryFolder();
+    await using sandbox = await startTestSandbox();
+    const count = 15_000;
+    await using begun = await begin(folder.path, sandbox, count);
+    const { program } = begun;
+    const id = await begun.run();
+    await untilPhase(program, id, ({ progress }) => progress.members !== null);
+    await program.kill('SIGKILL');
+    expect(imports(sandbox)).toEqual([]);
+    await goOn(folder.path, sandbox, id, count);
+    expect(imports(sandbox)).toHaveLength(count / 250);
+  });
+
+  it('politely, in the middle of sending, ends within ten seconds and goes on after the next start', async () => {
+    await using folder = await temporaryFolder();
+    await using sandbox = await startTestSandbox();
+    await using begun = await begin(folder.path, sandbox);
+    const { program } = begun;
+    const gone = sandbox
+      .next('accepted', () => sandbox.batches().length === 4)
+      .then(async () => {
+        const from = performance.now();
+        const code = await program.kill('SIGTERM');
+        return { code, tookMs: performance.now() - from };
+      });
+    const id = await begun.run();
+    const { code, tookMs } = await gone;
+    expect(code).toBe(0);
+    expect(tookMs).toBeLessThan(10_000);
+    await goOn(folder.path, sandbox, id);
+    // What was under way was seen through.
+    expect(imports(sandbox)).toHaveLength(BATCHES);
+    expect(sandbox.overlaps()).toEqual([]);
+  });
+});

@@ -1,0 +1,127 @@
+import { createPace, type RequestKind } from '../src/exports/pace.js';
+import { createTurns } from '../src/exports/turns.js';
+import { createManualClock } from './helpers/manual-clock.js';
+import { activeCampaignAt } from './helpers/stub-destination.js';
+
+const START = Date.UTC(2026, 0, 1);
+
+/** An account at real speed, and a record of what began when (ms after the start). */
+function account() {
+  const clock = createManualClock(START);
+  const pace = createPace(activeCampaignAt([]).limits('name.api-us1.com'));
+  const turns = createTurns(pace, clock);
+  const begun: string[] = [];
+
+  return {
+    clock,
+    pace,
+    begun,
+    /** Asks for a turn; the request takes `lastsMs`. */
+    ask: (
+      name: string,
+      options: { kind?: RequestKind; left?: () => number; lastsMs?: number; signal?: AbortSignal } = {},
+    ) => {
+      const { kind = 'BATCH', left = () => 0, lastsMs = 0, signal = new AbortController().signal } = options;
+      return turns.take({ kind, priority: left, signal }, async () => {
+        begun.push(`${name} ${clock.now() - START}`);
+        if (lastsMs > 0) await clock.sleep(lastsMs);
+        return name;
+      });
+    },
+  };
+}
+
+describe('the turns of an account', () => {
+  it('come one batch at a time, 600 ms apart', async () => {
+    const { ask, clock, begun } = account();
+    const answers = Promise.all(['a', 'b', 'c'].map((name) => ask(name)));
+    await clock.pass(2_000);
+    expect(begun).toEqual(['a 0', 'b 600', 'c 1200']);
+    expect(await answers).toEqual(['a', 'b', 'c']);
+  });
+
+  it('go to the run that has the least left to do, as it is when the turn comes', async () => {
+    const { ask, clock, begun } = account();
+    const left = { first: 5_000, million: 1_000_000, few: 200 };
+    const turns = (['first', 'million', 'few'] as const).map((run) => ask(run, { left: () => left[run] }));
+    turns.push(ask('million', { left: () => left.million }));
+    await clock.pass(700);
+    left.million = 3;
+    await clock.pass(5_000);
+    await Promise.all(turns);
+    expect(begun).toEqual(['first 0', 'few 600', 'million 1200', 'million 1800']);
+    begun.length = 0;
+
+    const again = [ask('few', { left: () => left.few }), ask('million', { left: () => left.million })];
+    again.push(ask('few', { left: () => left.few }));
+    await clock.pass(5_000);
+    await Promise.all(again);
+    expect(begun.map((line) => line.split(' ')[0])).toEqual(['few', 'million', 'few']);
+  });
+
+  it('let questions be asked between batches, four calls a second in all', async () => {
+    const { ask, clock, begun } = account();
+    const turns = ['q1', 'q2', 'q3', 'q4', 'q5'].map((name) => ask(name, { kind: 'CALL' }));
+    turns.push(ask('a'), ask('b'));
+    await clock.pass(5_000);
+    await Promise.all(turns);
+    // A batch whose time has come goes before the questions of a run that is as urgent.
+    expect(begun).toEqual(['q1 0', 'a 250', 'q2 500', 'q3 750', 'b 1000', 'q4 1250', 'q5 1500']);
+  });
+
+  it('are held by four requests at once at most', async () => {
+    const { ask, clock, begun } = account();
+    const turns = ['a', 'b', 'c', 'd', 'e'].map((name) => ask(name, { kind: 'CALL', lastsMs: 2_000 }));
+    await clock.pass(1_999);
+    expect(begun).toEqual(['a 0', 'b 250', 'c 500', 'd 750']);
+    await clock.pass(3_000);
+    await Promise.all(turns);
+    expect(begun.at(-1)).toBe('e 2000');
+  });
+
+  it('end with the wait of whoever gives up, and nobody else notices', async () => {
+    const { ask, clock, begun } = account();
+    const given = new AbortController();
+    const [first, second, third] = [ask('a'), ask('b', { signal: given.signal }), ask('c')];
+    given.abort(new Error('cancelled'));
+    await expect(second).rejects.toThrow('cancelled');
+    await clock.pass(2_000);
+    await Promise.all([first, third]);
+    expect(begun).toEqual(['a 0', 'c 600']);
+    await expect(ask('d', { signal: given.signal })).rejects.toThrow('cancelled');
+  });
+
+  it('do not break off a request that has begun', async () => {
+    const { ask, clock } = account();
+    const given = new AbortController();
+    const turn = ask('a', { signal: given.signal, lastsMs: 1_000 });
+    await clock.pass(10);
+    given.abort(new Error('cancelled'));
+    await clock.pass(1_000);
+    expect(await turn).toBe('a');
+  });
+
+  it('go on after a request that failed', async () => {
+    const { clock, pace } = account();
+    const turns = createTurns(pace, clock);
+    const request = { kind: 'CALL', priority: () => 0, signal: new AbortController().signal } as const;
+    const failing = Array.from({ length: 6 }, () =>
+      turns.take(request, () => Promise.reject(new Error('broken'))).catch(() => 'broken'),
+    );
+    await clock.pass(2_000);
+    expect(await Promise.all(failing)).toHaveLength(6);
+    const next = turns.take(request, () => Promise.resolve('well'));
+    await clock.pass(2_000);
+    expect(await next).toBe('well');
+  });
+
+  it('rest while the destination asked to be left alone, also those that waited already', async () => {
+    const { ask, clock, pace, begun } = account();
+    const turns = [ask('a'), ask('b'), ask('q', { kind: 'CALL' })];
+    await clock.pass(1);
+    pace.pauseUntil(START + 30_000);
+    await clock.pass(40_000);
+    await Promise.all(turns);
+    expect(begun).toEqual(['a 0', 'b 30000', 'q 30250']);
+  });
+});
