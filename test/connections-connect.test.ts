@@ -103,7 +103,7 @@ describe('connecting', () => {
     [
       'too many calls',
       'TOO_BUSY',
-      () => sandbox.addFault({ on: 'me', action: { type: 'rate-limit', retryAfterSeconds: 30 } }),
+      () => sandbox.addFault({ on: 'me', times: 2, action: { type: 'rate-limit', retryAfterSeconds: 30 } }),
     ],
   ])('tells %s as %s, in the answer and on the connection', async (_what, code, goWrong) => {
     await using sluice = await start(sandbox.host);
@@ -166,6 +166,24 @@ describe('connecting', () => {
     sandbox.addFault({ on: 'me', action: { type: 'answer', status: 503 } });
     expect((await refusalOf(calls.connect(id))).message).toContain('too busy');
     expect(await calls.get(id)).toMatchObject({ state: 'CONNECTED', problem: null });
+  });
+
+  it('leaves a connection that works CONNECTED when the destination cannot be reached for a moment', async () => {
+    await using sluice = await start(sandbox.host);
+    const calls = connectionCalls(sluice);
+    const id = await agreed(calls);
+    await calls.connect(id);
+    sandbox.addFault({ on: 'me', action: { type: 'reset', when: 'before' } });
+    expect((await refusalOf(calls.connect(id))).code).toBe('CONNECTION_FAILED');
+    expect(await calls.get(id)).toMatchObject({ state: 'CONNECTED', problem: null });
+  });
+
+  it('asks once more when the destination asks for a moment of patience', async () => {
+    await using sluice = await start(sandbox.host);
+    const calls = connectionCalls(sluice);
+    const id = await agreed(calls);
+    sandbox.addFault({ on: 'me', action: { type: 'rate-limit', retryAfterSeconds: 1 } });
+    expect(await calls.connect(id)).toMatchObject({ state: 'CONNECTED' });
   });
 
   it('throws away what was found out about a host or key that was replaced meanwhile', async () => {

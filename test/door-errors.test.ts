@@ -52,6 +52,26 @@ describe('a request that is wrong', () => {
     expect(JSON.stringify(answer)).not.toMatch(/stack|node_modules/);
   });
 
+  it('does not get its values quoted back: an API key may be among them', async () => {
+    const document = 'mutation ($input: CreateConnectionInput!) { createConnection(input: $input) { id } }';
+    const input = { kind: 'ACTIVE_CAMPAIGN', displayName: 'x', host: 'x.api-us1.com', apiKey: 'SECRET; KEY' };
+    const wrong = [
+      { ...input, bogus: 1 },
+      { ...input, apiKey: { value: 'SECRET; KEY' } },
+      { ...input, kind: 'SECRET' },
+    ];
+    const answers = await Promise.all(wrong.map((value) => sluice.request(document, { input: value })));
+    answers.push(await sluice.request('mutation { createConnection(input: "SECRET; KEY") { id } }'));
+    expect(answers.map((answer) => failureOf(answer)?.extensions.code)).toEqual([
+      'BAD_USER_INPUT',
+      'BAD_USER_INPUT',
+      'BAD_USER_INPUT',
+      'GRAPHQL_VALIDATION_FAILED',
+    ]);
+    expect(JSON.stringify(answers.map(({ body }) => body))).not.toContain('SECRET');
+    expect(answers[0]?.body.errors?.[0]?.message).toContain('"bogus" is not defined');
+  });
+
   it.each([
     ['GET', '/'],
     ['POST', '/graphql/deeper'],

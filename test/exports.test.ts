@@ -133,6 +133,8 @@ describe('an export', () => {
     expect(await exports.search('MONTH')).toEqual(['Monthly']);
     expect(await exports.search('test account')).toEqual(['Monthly', 'Copy']);
     expect(await exports.search('%')).toEqual([]);
+    await exports.update(copy.id, { name: 'Übersicht É' });
+    expect(await exports.search('übersicht é')).toEqual(['Übersicht É']);
     expect(imports(exports.engine.sandbox)).toEqual([]);
   });
 

@@ -179,6 +179,17 @@ describe('the hub', () => {
     expect(await stream.next()).toEqual({ done: true, value: undefined });
   });
 
+  it('tells nothing twice', async () => {
+    const { clock, hub, change } = watched();
+    const stream = await hub.subscribe({ runId: 'run' });
+    expect((await stream.next()).value).toMatchObject({ sequence: 1 });
+    hub.changed('run');
+    await clock.pass(1_000);
+    change();
+    await clock.pass(1_000);
+    expect((await stream.next()).value).toMatchObject({ sequence: 2 });
+  });
+
   it('reads a run once for all who watch it, and not at all when nobody does', async () => {
     const { clock, hub, reads, change } = watched();
     change();

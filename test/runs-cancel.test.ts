@@ -4,6 +4,7 @@ import {
   held,
   imports,
   people,
+  rejectionsOf,
   runFully,
   startEngine,
   stoppedTime,
@@ -101,7 +102,7 @@ describe('a run that is cancelled', () => {
   it('while it prepares leaves nothing behind that a later run could stumble over', async () => {
     await using engine = await startEngine();
     const { sandbox, sluice } = engine;
-    const exportId = await exportOf(engine, `${people(40_000)}x,bad,,,\n`);
+    const exportId = await exportOf(engine, `${people(40_000)}0,bad,,,\n`);
     const runId = await startRun(sluice, exportId);
     const events = sluice.subscribe<{
       exportRunChanged: { phase: string; progress: { members: number | null } };
@@ -113,7 +114,8 @@ describe('a run that is cancelled', () => {
     await cancel(sluice, runId);
     const run = await finish(sluice, runId);
     expect(run.state).toBe('CANCELED');
-    expect(run.progress).toMatchObject({ confirmed: 0, accepted: 0 });
+    expect(run.progress).toMatchObject({ members: null, skipped: 0, confirmed: 0, accepted: 0 });
+    expect(await rejectionsOf(sluice, run.id)).toEqual([]);
     expect(imports(sandbox)).toEqual([]);
 
     await sluice.importCsv(people(3), { segment: 'All', mode: 'replace' });

@@ -83,6 +83,24 @@ describe('while a run is under way', () => {
   });
 });
 
+describe('while the last outcomes are awaited', () => {
+  it('and the host of the connection is changed, nothing is asked at the new host, and the list is not blamed', async () => {
+    const time = stoppedTime();
+    await using engine = await startEngine({ sandbox: time.sandbox });
+    const { sandbox, sluice, connectionId } = engine;
+    const exportId = await exportOf(engine, people(500));
+    const accepted = sandbox.next('accepted', () => sandbox.batches().length === 2);
+    const runId = await startRun(sluice, exportId);
+    await accepted;
+    await connectionCalls(sluice).update(connectionId, { host: 'other.api-us1.com', apiKey: sandbox.token });
+    time.letGo();
+
+    const run = await finish(sluice, runId);
+    expect(run).toMatchObject({ problem: { code: 'CONNECTION_CHANGED' } });
+    expect(run.progress).toMatchObject({ toSend: 500, confirmed: 0, unconfirmed: 500, notSent: 0 });
+  });
+});
+
 describe('a run is refused', () => {
   it('without consent, without an export user, on a connection that is not connected, and when detached', async () => {
     await using engine = await startEngine();

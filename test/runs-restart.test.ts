@@ -124,4 +124,19 @@ describe('a run whose server is killed', () => {
     expect(imports(sandbox)).toHaveLength(BATCHES);
     expect(sandbox.overlaps()).toEqual([]);
   });
+
+  it('politely, while a request hangs, breaks it off, ends within ten seconds and sends that batch again', async () => {
+    await using folder = await temporaryFolder();
+    await using sandbox = await startTestSandbox();
+    await using begun = await begin(folder.path, sandbox);
+    const { program } = begun;
+    sandbox.addFault({ on: 'importer', nth: 3, action: { type: 'hang', when: 'after' } });
+    const hangs = sandbox.next('request', () => imports(sandbox).length >= 4);
+    const id = await begun.run();
+    await hangs;
+    const from = performance.now();
+    expect(await program.kill('SIGTERM')).toBe(0);
+    expect(performance.now() - from).toBeLessThan(10_000);
+    await goOn(folder.path, sandbox, id);
+  });
 });

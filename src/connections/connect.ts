@@ -83,8 +83,8 @@ async function judge(manager: EntityManager, connection: Connection, finding: Fi
     const refusal = asConnectionFailure(failure);
     // A destination that is busy or away says nothing about the credentials, and FAILING would end the runs under way.
     const saysNothing = failure instanceof RetryLaterError && connection.state === ConnectionState.CONNECTED;
-    const state = saysNothing ? ConnectionState.CONNECTED : ConnectionState.FAILING;
-    return { columns: { state, problem: problemOf(failure) }, refusal };
+    if (saysNothing) return { columns: {}, refusal };
+    return { columns: { state: ConnectionState.FAILING, problem: problemOf(failure) }, refusal };
   }
   const account = finding.account.id;
   if (await manager.existsBy(Export, { connectionId: connection.id, account: Not(account) })) {

@@ -54,14 +54,24 @@ export function createErrorFormat(logger: Logger): FormatGraphQLError {
   };
 }
 
+/** Reasons of graphql-js that name types and fields alone. */
+const HARMLESS_REASON =
+  /(Field "\w+" (is not defined by|of required) type "[^"]*"( was not provided)?\.|Expected (non-nullable )?type "[^"]*" (not to be null|to be an object)\.)( Did you mean [^?]*\?)?$/;
+
 /**
- * graphql-js quotes the values that it refuses, and a refused input may hold an API key that ends in the caller's logs.
- * The path and the reason are enough to find the mistake.
+ * graphql-js quotes the values that it refuses, and a refused input may hold an API key, which would end in the caller's
+ * logs. The place and the expectation are enough to find the mistake.
  */
 function withoutValues(message: string): string {
-  return message
-    .replace(/(got invalid value) .*?( at "[^"]*")?; (?=[^;]*$)/s, '$1$2; ')
-    .replace(/(, found|represent [\w -]*value:|cannot represent value:) .*$/s, '$1 …');
+  const variable = /^Variable "(\$\w+)" got invalid value /.exec(message)?.[1];
+  if (variable === undefined) {
+    return message
+      .replace(/(, found|value:) .*$/s, '$1 …')
+      .replace(/^Value ".*" does not exist in/s, 'The value does not exist in');
+  }
+  const place = / at "([\w.[\]]+)"; /.exec(message)?.[1];
+  const reason = HARMLESS_REASON.exec(message)?.[0] ?? 'The value is not of the expected type.';
+  return `Variable "${variable}" got an invalid value${place === undefined ? '' : ` at "${place}"`}: ${reason}`;
 }
 
 /** The last of the Express handlers: whatever went wrong outside of GraphQL is told in the same JSON. */
