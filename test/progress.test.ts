@@ -183,11 +183,12 @@ describe('the hub', () => {
     const { clock, hub, change } = watched();
     const stream = await hub.subscribe({ runId: 'run' });
     expect((await stream.next()).value).toMatchObject({ sequence: 1 });
+    const following = stream.next();
     hub.changed('run');
     await clock.pass(1_000);
     change();
     await clock.pass(1_000);
-    expect((await stream.next()).value).toMatchObject({ sequence: 2 });
+    expect((await following).value).toMatchObject({ sequence: 2 });
   });
 
   it('reads a run once for all who watch it, and not at all when nobody does', async () => {

@@ -63,10 +63,10 @@ describe('the batches of a run', () => {
 
 describe('two exports to one list', () => {
   it('never have two undecided batches for one address', async () => {
-    // At this pace both wait for a turn with the same people in hand.
+    // At this pace both wait for a turn with the same people in hand, and a batch takes longer than a turn.
     await using engine = await startEngine({
-      sandbox: { processingMs: 600_000 },
-      sluice: { env: { SLUICE_SANDBOX_TIME_SCALE: '8' } },
+      sandbox: { processingMs: 15_000_000 },
+      sluice: { env: { SLUICE_SANDBOX_TIME_SCALE: '16' } },
     });
     const { sandbox, sluice, connectionId } = engine;
     const first = await exportOf(engine, people(1_000));
