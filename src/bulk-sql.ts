@@ -19,6 +19,11 @@ export function jsonItem(column: string, index: number): string {
   return `${column} ->> ${index}`;
 }
 
+/** A JSON array, as text, of SQL expressions. */
+export function jsonArray(items: readonly string[]): string {
+  return `json_array(${items.join(', ')})`;
+}
+
 /** A list for `IN (…)` over a JSON array of strings bound to `parameter`. */
 export function jsonList(parameter: string): string {
   return `(SELECT value FROM json_each(${parameter}))`;

@@ -61,7 +61,7 @@ registerEnumType(ExportRunTrigger, {
  * One execution of an export.
  *
  * The counters live here, and change in the transaction that decides the people they count:
- * members = skipped + toSend, and in a final state toSend = confirmed + rejected + unconfirmed + notSent.
+ * members = skipped + unchanged + toSend, and in a final state toSend = confirmed + rejected + unconfirmed + notSent.
  */
 @Entity('export_runs')
 @Index('export_runs_number', ['exportId', 'number'], { unique: true })
@@ -124,6 +124,10 @@ export class ExportRun {
   @Column('boolean')
   runAutomations!: boolean;
 
+  /** Sends also who is at the destination as wanted. */
+  @Column('boolean')
+  force!: boolean;
+
   /** The generations of segment members that the run reads; they are not swept away while it prepares. */
   @Column('simple-json', { nullable: true })
   generations!: number[] | null;
@@ -169,6 +173,9 @@ export class ExportRun {
   skipped!: number;
 
   @Column('integer')
+  unchanged!: number;
+
+  @Column('integer')
   toSend!: number;
 
   @Column('integer')
@@ -198,6 +205,9 @@ export class RunRequest {
 
   @Column('varchar')
   exportId!: string;
+
+  @Column('boolean')
+  force!: boolean;
 
   @Column('varchar')
   runId!: string;

@@ -58,11 +58,11 @@ async function disagreementOf(
   run: ExportRun,
   notSent: number,
 ): Promise<string | undefined> {
-  const { members, skipped, toSend, confirmed, rejected, unconfirmed } = run;
+  const { members, skipped, unchanged, toSend, confirmed, rejected, unconfirmed } = run;
   const sum = async (column: 'confirmed' | 'rejected' | 'unconfirmed') =>
     (await manager.sum(Batch, column, { runId: run.id })) ?? 0;
   const facts: [what: string, counted: number, found: number][] = [
-    ['members', members ?? 0, skipped + toSend],
+    ['members', members ?? 0, skipped + unchanged + toSend],
     ['to send', toSend, confirmed + rejected + unconfirmed + notSent],
     ['confirmed', confirmed, await sum('confirmed')],
     ['rejected', rejected, await sum('rejected')],

@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { execute, jsonList } from '../bulk-sql.js';
+import { execute, jsonArray, jsonItem, jsonList } from '../bulk-sql.js';
 import type { Database } from '../database.js';
 import type { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
@@ -74,6 +74,43 @@ export async function countPlanned(manager: EntityManager, run: ExportRun): Prom
   return row.planned;
 }
 
+/** The same within the keys from `from` up to, not including, `to`. */
+export async function countPlannedIn(
+  manager: EntityManager,
+  run: ExportRun,
+  { from, to }: { from: string; to: string | undefined },
+): Promise<number> {
+  const [row] = await manager.query<[{ planned: number }]>(
+    `SELECT COUNT(*) AS "planned" FROM "ledger_entries" WHERE "ledgerId" = $1 AND "plannedRun" = $2
+     AND "emailKey" >= $3 ${to === undefined ? '' : 'AND "emailKey" < $4'}`,
+    [run.ledgerId, run.number, from, ...(to === undefined ? [] : [to])],
+  );
+  return row.planned;
+}
+
+const DELIVERED = '"ledger_entries"."delivered"';
+
+/** The optional fields of a contact by their place in `wanted` and `delivered`; the first item is the address. */
+const FIELDS = [1, 2, 3];
+
+/**
+ * An SQL condition on a ledger entry: the destination holds what the JSON in `wanted` asks for. A field that is not
+ * mapped is not asked for. An address that differs by case alone is the same.
+ */
+export function isDelivered(wanted: string): string {
+  const holds = FIELDS.map((field) => {
+    const value = jsonItem(wanted, field);
+    return `(${value} IS NULL OR ${value} = COALESCE(${jsonItem(DELIVERED, field)}, ''))`;
+  });
+  return [`${DELIVERED} IS NOT NULL`, ...holds].join(' AND ');
+}
+
+/** What the destination holds once the wanted contact is confirmed: a field that was not sent is as it was. */
+const DELIVERED_NOW = jsonArray([
+  jsonItem('"wanted"', 0),
+  ...FIELDS.map((field) => `COALESCE(${jsonItem('"wanted"', field)}, ${jsonItem('"delivered"', field)})`),
+]);
+
 /** Forgets that the run planned anybody, in steps of some 50 ms. */
 export async function unplan(database: Database, run: ExportRun): Promise<void> {
   for (let left = STEP; left === STEP;) {
@@ -128,7 +165,7 @@ export async function decideEntries(
       : [`"emailKey" IN ${jsonList('$3')}`, [JSON.stringify(which)]];
   return execute(
     manager,
-    `UPDATE "ledger_entries" SET "plannedRun" = NULL${delivered ? ', "delivered" = "wanted"' : ''}
+    `UPDATE "ledger_entries" SET "plannedRun" = NULL${delivered ? `, "delivered" = ${DELIVERED_NOW}` : ''}
      WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND ${where}`,
     [run.ledgerId, run.number, ...keys],
   );

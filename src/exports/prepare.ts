@@ -52,7 +52,8 @@ export async function prepare(context: RunContext): Promise<Problem | null> {
   const staging = await stageMembers(context, generations, mapping);
   await writeLedger(context, staging);
   await services.database.transact(async ({ manager, afterCommit }) => {
-    await writeRun(manager, run, { phase: ExportRunPhase.SENDING, members: run.skipped + run.toSend });
+    const members = run.skipped + run.unchanged + run.toSend;
+    await writeRun(manager, run, { phase: ExportRunPhase.SENDING, members });
     afterCommit(() => services.hub.changed(run.id));
   });
   return null;
@@ -63,7 +64,7 @@ export async function discardPreparation({ run, services }: RunContext): Promise
   if (run.ledgerId !== null) await unplan(services.database, run);
   await services.database.transact(async ({ manager }) => {
     await manager.delete(Rejection, { runId: run.id });
-    await writeRun(manager, run, { members: null, skipped: 0, toSend: 0, generations: null });
+    await writeRun(manager, run, { members: null, skipped: 0, unchanged: 0, toSend: 0, generations: null });
   });
 }
 
@@ -135,8 +136,8 @@ async function writeLedger(context: RunContext, staging: Staging): Promise<void>
   for (const range of rangesOf(staging)) {
     context.sending.signal.throwIfAborted();
     await services.database.transact(async ({ manager, afterCommit }) => {
-      const { planned, duplicates } = await writeRange(manager, run, staging, range);
-      const added = { toSend: planned, skipped: duplicates };
+      const { planned, unchanged, duplicates } = await writeRange(manager, run, staging, range);
+      const added = { toSend: planned, unchanged, skipped: duplicates };
       await count(manager, run, added);
       afterCommit(() => {
         addUp(run, added);

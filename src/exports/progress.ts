@@ -4,7 +4,7 @@ import { isFinal } from './run-states.js';
 
 @ObjectType({
   description:
-    'How far a run is. members = skipped + toSend; in a final state toSend = confirmed + rejected + unconfirmed + notSent.',
+    'How far a run is. members = skipped + unchanged + toSend; in a final state toSend = confirmed + rejected + unconfirmed + notSent.',
 })
 export class ExportRunProgress {
   @Field(() => Int, { description: 'Grows with every published change.' })
@@ -35,7 +35,12 @@ export class ExportRunProgress {
   @Field(() => Int, { description: 'Profiles with a missing, invalid or duplicate address. Never sent.' })
   skipped!: number;
 
-  @Field(() => Int, { description: 'People to be sent.' })
+  @Field(() => Int, {
+    description: 'Already at the destination as they should be. No request is made for them.',
+  })
+  unchanged!: number;
+
+  @Field(() => Int, { description: 'People to be sent: new, or changed since they were delivered.' })
   toSend!: number;
 
   @Field(() => Int, { description: 'Queued by the destination; that alone is no success.' })
@@ -58,7 +63,18 @@ const MINUTE_MS = 60_000;
 
 /** The progress of a run as it stands. @param now in ms since 1970. */
 export function progressOf(run: ExportRun, now: number): ExportRunProgress {
-  const { sequence, members, skipped, toSend, accepted, confirmed, rejected, unconfirmed, notSent } = run;
+  const {
+    sequence,
+    members,
+    skipped,
+    unchanged,
+    toSend,
+    accepted,
+    confirmed,
+    rejected,
+    unconfirmed,
+    notSent,
+  } = run;
   const decided = confirmed + rejected + unconfirmed;
   const minutes =
     run.startedAt === null ? 0 : ((run.finishedAt?.getTime() ?? now) - run.startedAt.getTime()) / MINUTE_MS;
@@ -71,6 +87,7 @@ export function progressOf(run: ExportRun, now: number): ExportRunProgress {
     etaSeconds: isFinal(run.state) || ratePerMinute === null ? null : Math.ceil((left / ratePerMinute) * 60),
     members,
     skipped,
+    unchanged,
     toSend,
     accepted,
     confirmed,

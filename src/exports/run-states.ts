@@ -37,7 +37,8 @@ export function isFinal(state: ExportRunState): boolean {
 }
 
 /** The counters that grow while a run goes on. */
-export type Counter = 'skipped' | 'toSend' | 'accepted' | 'confirmed' | 'rejected' | 'unconfirmed';
+export type Counter =
+  'skipped' | 'unchanged' | 'toSend' | 'accepted' | 'confirmed' | 'rejected' | 'unconfirmed';
 
 /** The run is not where its writer believed it to be: somebody else works on it, or has ended it. */
 export class RunMovedError extends Error {

@@ -34,34 +34,41 @@ const MAX_KEY_LENGTH = 200;
 /**
  * Asks for a run. One run of an export is active and at most one more is queued: a request that finds one queued gets
  * that one back, because it will see everything that the request wants sent.
+ * @param options.force sends also who is at the destination as wanted; a queued run that is joined becomes a forced one.
  * @param options.idempotencyKey the caller's name for this request: the same again gets the same run.
  * @throws {NotFoundError} for an unknown export, {ConflictError} for a detached one; {ConsentRequiredError},
- *   {ConnectionFailedError} when it could not run; {IdempotencyKeyReusedError} when the key named another export.
+ *   {ConnectionFailedError} when it could not run; {IdempotencyKeyReusedError} when the key named another request.
  */
 export async function requestRun(
   services: RunServices,
   actor: User,
   exportId: string,
-  options: { idempotencyKey?: string | null } = {},
+  options: { idempotencyKey?: string | null; force?: boolean } = {},
 ): Promise<ExportRun> {
   const idempotencyKey = parseKey(options.idempotencyKey);
+  const force = options.force ?? false;
   return services.database.transact(async (transaction) => {
     const { manager } = transaction;
     const definition = await manager.findOneBy(Export, { id: exportId });
     if (definition === null) throw new NotFoundError('export');
-    const answered = await answeredBefore(manager, actor, exportId, idempotencyKey);
+    const answered = await answeredBefore(manager, actor, { exportId, force }, idempotencyKey);
     if (answered !== null) return answered;
 
     const connection = await attachedConnection(manager, definition);
     const run =
       (await manager.findOneBy(ExportRun, { exportId, state: ExportRunState.QUEUED })) ??
       (await queueRun(services, transaction, actor, definition, connection));
+    if (force && !run.force) {
+      run.force = true;
+      await manager.update(ExportRun, { id: run.id }, { force });
+    }
     if (idempotencyKey !== undefined) {
       const requestedAt = new Date(services.clock.now());
       await manager.insert(RunRequest, {
         requestedById: actor.id,
         idempotencyKey,
         exportId,
+        force,
         runId: run.id,
         requestedAt,
       });
@@ -145,15 +152,15 @@ export async function accountsWithWork(reader: EntityManager): Promise<string[]>
 async function answeredBefore(
   manager: EntityManager,
   actor: User,
-  exportId: string,
+  request: { exportId: string; force: boolean },
   idempotencyKey: string | undefined,
 ): Promise<ExportRun | null> {
   if (idempotencyKey === undefined) return null;
   const earlier = await manager.findOneBy(RunRequest, { requestedById: actor.id, idempotencyKey });
   if (earlier === null) return null;
-  if (earlier.exportId !== exportId) {
+  if (earlier.exportId !== request.exportId || earlier.force !== request.force) {
     throw new IdempotencyKeyReusedError(
-      'This idempotency key was used for a run of another export.',
+      'This idempotency key was used for another request.',
       'Use a new key for every request that is not a repetition.',
       'idempotencyKey',
     );
@@ -202,6 +209,7 @@ async function queueRun(
     account: definition.account,
     listId: definition.list.id,
     runAutomations: definition.runAutomations,
+    force: false,
     generations: null,
     ledgerId: null,
     queuedAt: new Date(services.clock.now()),
@@ -212,6 +220,7 @@ async function queueRun(
     sequence: 0,
     members: null,
     skipped: 0,
+    unchanged: 0,
     toSend: 0,
     accepted: 0,
     confirmed: 0,

@@ -3,6 +3,7 @@ import { compareUtf8, execute, jsonItem, jsonTable } from '../bulk-sql.js';
 import { StagedMember } from '../entities/ledger.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { RejectionReason } from '../entities/rejection.js';
+import { countPlannedIn, isDelivered } from './ledger.js';
 import type { WantedContact } from './mapping.js';
 
 /*
@@ -73,15 +74,19 @@ export function rangesOf(staging: Staging): { from: string; to: string | undefin
   return ['', ...cuts].map((from, index) => ({ from, to: cuts[index] }));
 }
 
-/** How many of a range are planned, and how many share their address with a profile that comes before them. */
+/**
+ * How many of a range are planned, how many are at the destination as they should be, and how many share their address
+ * with a profile that comes before them.
+ */
 export interface RangeCounts {
   readonly planned: number;
+  readonly unchanged: number;
   readonly duplicates: number;
 }
 
 /**
- * Writes one range into the ledger in key order: of profiles with one address the first by id is planned, the others
- * become rejections.
+ * Writes one range into the ledger in key order. Of profiles with one address the first by id counts, the others become
+ * rejections. Who is at the destination as wanted is not planned, unless the run is forced.
  */
 export async function writeRange(
   manager: EntityManager,
@@ -90,16 +95,21 @@ export async function writeRange(
   range: { from: string; to: string | undefined },
 ): Promise<RangeCounts> {
   const keys = range.to === undefined ? [range.from] : [range.from, range.to];
-  const planned = await execute(
+  const plan = run.force
+    ? 'excluded."plannedRun"'
+    : `CASE WHEN ${isDelivered('excluded."wanted"')} THEN NULL ELSE excluded."plannedRun" END`;
+  const written = await execute(
     manager,
     `INSERT INTO "ledger_entries" ("ledgerId", "emailKey", "profileId", "plannedRun", "wanted", "everSent")
      SELECT $1, "emailKey", "profileId", $2, "wanted", 0
      FROM ${rankedByAddress(staging, '$1', '$3', range.to === undefined ? undefined : '$4')}
      WHERE "place" = 1 ORDER BY "emailKey"
      ON CONFLICT ("ledgerId", "emailKey") DO UPDATE SET
-       "profileId" = excluded."profileId", "plannedRun" = excluded."plannedRun", "wanted" = excluded."wanted"`,
+       "profileId" = excluded."profileId", "wanted" = excluded."wanted",
+       "plannedRun" = ${plan}`,
     [run.ledgerId, run.number, ...keys],
   );
+  const planned = await countPlannedIn(manager, run, range);
   const duplicates = await execute(
     manager,
     `INSERT INTO "rejections" ("runId", "profileId", "email", "reason", "detail")
@@ -108,7 +118,7 @@ export async function writeRange(
      WHERE "place" > 1 ORDER BY "profileId"`,
     [run.id, RejectionReason.DUPLICATE_EMAIL, run.ledgerId, ...keys],
   );
-  return { planned, duplicates };
+  return { planned, unchanged: written - planned, duplicates };
 }
 
 /** The staged members of a range, each with its place among those of the same address and the first of them. */

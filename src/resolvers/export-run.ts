@@ -58,10 +58,15 @@ export class ExportRunResolver {
         'A text of your own, 1 to 200 characters: the same request again, with the same key, gets the same run back.',
     })
     idempotencyKey: string | null | undefined,
+    @Arg('force', () => Boolean, {
+      defaultValue: false,
+      description: 'Sends also the people who are at the destination as they should be.',
+    })
+    force: boolean,
     @Ctx() context: Context,
   ): Promise<ExportRun> {
     const actor = authorise(context);
-    return requestRun(context.services, actor, exportId, { idempotencyKey });
+    return requestRun(context.services, actor, exportId, { idempotencyKey, force });
   }
 
   @Mutation(() => ExportRun, {

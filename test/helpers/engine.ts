@@ -107,10 +107,10 @@ export async function exportOf(
 /** Watches a run to its end, and makes sure that everybody was counted once. */
 export async function finish(sluice: Sluice, runId: string): Promise<FinishedRun> {
   const run = await runEnd(sluice, runId);
-  const { members, skipped, toSend, confirmed, rejected, unconfirmed, notSent } = run.progress;
+  const { members, skipped, unchanged, toSend, confirmed, rejected, unconfirmed, notSent } = run.progress;
   expect({ runId, members }).toEqual({
     runId,
-    members: members === null ? null : skipped + toSend,
+    members: members === null ? null : skipped + unchanged + toSend,
   });
   expect({ runId, toSend }).toEqual({ runId, toSend: confirmed + rejected + unconfirmed + notSent });
   return run;

@@ -67,7 +67,10 @@ export interface FinishedRun {
   readonly problem: { code: string; message: string; remedy: string | null } | null;
   readonly attempt: number;
   readonly progress: { readonly members: number | null } & Readonly<
-    Record<'skipped' | 'toSend' | 'accepted' | 'confirmed' | 'rejected' | 'unconfirmed' | 'notSent', number>
+    Record<
+      'skipped' | 'unchanged' | 'toSend' | 'accepted' | 'confirmed' | 'rejected' | 'unconfirmed' | 'notSent',
+      number
+    >
   >;
 }
 
@@ -88,7 +91,7 @@ export async function runEnd(sluice: Sluice, runId: string): Promise<FinishedRun
       exportRunChanged(runId: $runId) {
         id state attempt
         problem { code message remedy }
-        progress { members skipped toSend accepted confirmed rejected unconfirmed notSent }
+        progress { members skipped unchanged toSend accepted confirmed rejected unconfirmed notSent }
       }
     }`,
     { runId },

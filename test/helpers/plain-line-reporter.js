@@ -4,6 +4,7 @@ export default class PlainLineReporter {
     const unrun = results.testResults.filter((file) => file.testExecError).length;
     const skipped = results.numPendingTests + results.numTodoTests;
     const line = `Tests: ${results.numPassedTests} passed, ${results.numFailedTests + unrun} failed`;
-    process.stdout.write(`\n${line}${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);
+    // At the very end: jest's own summary comes after all reporters.
+    process.once('exit', () => process.stdout.write(`\n${line}${skipped > 0 ? `, ${skipped} skipped` : ''}\n`));
   }
 }
