@@ -5,6 +5,8 @@ export default class PlainLineReporter {
     const skipped = results.numPendingTests + results.numTodoTests;
     const line = `Tests: ${results.numPassedTests} passed, ${results.numFailedTests + unrun} failed`;
     // At the very end: jest's own summary comes after all reporters.
-    process.once('exit', () => process.stdout.write(`\n${line}${skipped > 0 ? `, ${skipped} skipped` : ''}\n`));
+    process.once('exit', () =>
+      process.stdout.write(`\n${line}${skipped > 0 ? `, ${skipped} skipped` : ''}\n`),
+    );
   }
 }
