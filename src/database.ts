@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
-import PQueue from 'p-queue';
 import sqlite3 from 'sqlite3';
 import { DataSource, type DataSourceOptions, type EntityManager } from 'typeorm';
+import { createWriter } from './group-commit.js';
 
 /** An open transaction. Everything written in it stands or falls together. */
 export interface Transaction {
@@ -59,7 +59,7 @@ export async function openDatabase(file: string, model: DataModel): Promise<Data
   await reading.initialize();
   await configure(reading, 'PRAGMA query_only = ON', `PRAGMA cache_size = -${CACHE_KIB}`);
 
-  const queue = new PQueue({ concurrency: 1 });
+  const write = createWriter(writer);
   const inside = new AsyncLocalStorage<true>();
 
   return {
@@ -70,17 +70,16 @@ export async function openDatabase(file: string, model: DataModel): Promise<Data
       if (inside.getStore())
         throw new Error('transact was called inside a transaction; pass the transaction on');
       const effects: (() => void)[] = [];
-      const result = await queue.add(() =>
-        inside.run(true, () =>
-          writer.transaction((manager) => work({ manager, afterCommit: (effect) => effects.push(effect) })),
-        ),
+      return write(
+        (manager) => inside.run(true, () => work({ manager, afterCommit: (effect) => effects.push(effect) })),
+        () => {
+          for (const effect of effects) effect();
+        },
       );
-      for (const effect of effects) effect();
-      return result;
     },
 
     close: async () => {
-      await queue.onIdle();
+      await write.idle();
       await reading.destroy();
       await writer.destroy();
     },

@@ -44,6 +44,26 @@ describe('the database', () => {
     expect(await database.reader.count(Profile)).toBe(20);
   });
 
+  it('rolls back alone what fails among those who share a commit', async () => {
+    const gate = Promise.withResolvers<undefined>();
+    const first = database.transact(() => gate.promise);
+    const others = ['a', 'b', 'c'].map((id) =>
+      database.transact(async ({ manager }) => {
+        await manager.insert(Profile, { id, attributes: {} });
+        if (id === 'b') throw new Error('b is not wanted');
+        return id;
+      }),
+    );
+    gate.resolve(undefined);
+    await first;
+    expect(await Promise.allSettled(others)).toMatchObject([
+      { value: 'a' },
+      { reason: { message: 'b is not wanted' } },
+      { value: 'c' },
+    ]);
+    expect((await database.reader.find(Profile)).map((profile) => profile.id)).toEqual(['a', 'c']);
+  });
+
   it('shows a reader nothing of a transaction that is still open', async () => {
     await database.transact(async ({ manager }) => {
       await manager.insert(Profile, { id: 'half', attributes: {} });

@@ -32,7 +32,7 @@ describe('requests for runs of one export', () => {
     expect(await finish(sluice, active.id)).toMatchObject({ state: 'SUCCEEDED' });
     expect(await finish(sluice, queued ?? '')).toMatchObject({
       state: 'SUCCEEDED',
-      progress: { confirmed: 3 },
+      progress: { unchanged: 2, confirmed: 1 },
     });
     expect(imports(sandbox)).toHaveLength(2);
     expect(sandbox.contact('late@example.com')).toBeDefined();

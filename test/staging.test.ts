@@ -105,7 +105,7 @@ describe('writing members into the ledger', () => {
       ),
     );
     expect(await write(database, runNumber(2), [{ id: '2', email: 'A@b.cd' }], 10)).toEqual([
-      { planned: 1, duplicates: 0 },
+      { planned: 1, unchanged: 0, duplicates: 0 },
     ]);
     expect(await database.reader.find(LedgerEntry)).toEqual([
       expect.objectContaining({
