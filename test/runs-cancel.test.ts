@@ -29,6 +29,29 @@ async function cancel(sluice: Sluice, id: string): Promise<CancelledRun> {
   return cancelExportRun;
 }
 
+describe('people of a batch that may have arrived', () => {
+  it('are unconfirmed, not unsent, when the run is cancelled after a later try was surely in vain', async () => {
+    await using engine = await startEngine();
+    const { sluice, sandbox } = engine;
+    const exportId = await exportOf(engine, people(200));
+    sandbox.addFault({ on: 'importer', action: { type: 'reset', when: 'after' } });
+    sandbox.addFault({
+      on: 'importer',
+      nth: 2,
+      times: null,
+      action: { type: 'rate-limit', retryAfterSeconds: 100_000 },
+    });
+    const refused = sandbox.nextCall((call) => call.kind === 'importer' && call.status === 429);
+    const runId = await startRun(sluice, exportId);
+    await refused;
+    await cancel(sluice, runId);
+
+    const run = await finish(sluice, runId);
+    expect(run).toMatchObject({ state: 'CANCELED', progress: { unconfirmed: 200, notSent: 0 } });
+    expect(sandbox.contactCount).toBe(200);
+  });
+});
+
 describe('a run that is cancelled', () => {
   it('while it waits for the one before it is CANCELED at once, and that one goes on', async () => {
     const time = stoppedTime();

@@ -119,6 +119,28 @@ describe('the second run of an export', () => {
   });
 });
 
+describe('what was sent without an outcome', () => {
+  it('is not trusted: who goes back to what was confirmed before is sent again', async () => {
+    await using engine = await startEngine();
+    const { sluice, sandbox } = engine;
+    const ann = (name: string) => `${HEADER}\n1,ann@example.com,${name},,\n2,bob@example.com,Bob,,\n`;
+    const exportId = await exportOf(engine, ann('Ann'));
+    await runFully(sluice, exportId);
+    await sluice.importCsv(ann('Wrong'), { segment: 'All' });
+    sandbox.addFault({ on: 'importer', times: null, action: { type: 'withhold', polls: 1_000_000 } });
+    expect((await runFully(sluice, exportId)).progress).toMatchObject({ toSend: 1, unconfirmed: 1 });
+    sandbox.clearFaults();
+    await sluice.importCsv(ann('Ann'), { segment: 'All' });
+
+    expect((await runFully(sluice, exportId)).progress).toMatchObject({
+      unchanged: 1,
+      toSend: 1,
+      confirmed: 1,
+    });
+    expect(sandbox.contact('ann@example.com')?.firstName).toBe('Ann');
+  });
+});
+
 describe('a mapping that changes', () => {
   it('sends those for whom it makes a difference', async () => {
     await using engine = await startEngine();

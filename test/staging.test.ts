@@ -4,14 +4,7 @@ import { openDatabase, type Database } from '../src/database.js';
 import { ExportRun } from '../src/entities/export-run.js';
 import { LedgerEntry, StagedMember } from '../src/entities/ledger.js';
 import { Rejection } from '../src/entities/rejection.js';
-import {
-  clearStaging,
-  createStaging,
-  rangesOf,
-  removeChunk,
-  stageChunk,
-  writeRange,
-} from '../src/exports/staging.js';
+import { clearStaging, createStaging, rangesOf, stageChunk, writeRange } from '../src/exports/staging.js';
 import { dataModel } from '../src/server/data-model.js';
 import { temporaryFolder } from './helpers/sluice.js';
 
@@ -39,9 +32,7 @@ async function write(database: Database, run: ExportRun, people: readonly Person
   for (const range of rangesOf(staging)) {
     counts.push(await database.transact(({ manager }) => writeRange(manager, run, staging, range)));
   }
-  for (let chunk = 0; chunk < staging.chunks; chunk += 1) {
-    await database.transact(({ manager }) => removeChunk(manager, LEDGER, chunk));
-  }
+  await clearStaging(database, LEDGER);
   return counts;
 }
 
@@ -130,7 +121,7 @@ describe('writing members into the ledger', () => {
       await stageChunk(manager, LEDGER, staging, [member]);
       await stageChunk(manager, LEDGER + 1, staging, [member]);
     });
-    await database.transact(({ manager }) => clearStaging(manager, LEDGER));
+    await clearStaging(database, LEDGER);
     expect((await database.reader.find(StagedMember)).map(({ ledgerId }) => ledgerId)).toEqual([LEDGER + 1]);
   });
 });

@@ -45,6 +45,10 @@ export class Batch {
   @Column('integer')
   unconfirmed!: number;
 
+  /** An earlier request may have brought it there: it was lost after its acceptance, or nobody knows how it ended. */
+  @Column('boolean')
+  mayHaveArrived!: boolean;
+
   /** How often the destination accepted it and then lost it. */
   @Column('integer')
   losses!: number;

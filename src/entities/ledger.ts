@@ -42,6 +42,13 @@ export class LedgerEntry {
   @Column('text', { nullable: true })
   delivered!: string | null;
 
+  /**
+   * Something was sent since whose outcome is not known to be what `delivered` says: nobody relies on `delivered` until
+   * the destination has confirmed the contact again.
+   */
+  @Column('boolean')
+  doubtful!: boolean;
+
   /** Which optional fields were ever sent non-empty (1 first name, 2 last name, 4 phone): empty now, they are cleared. */
   @Column('integer')
   everSent!: number;

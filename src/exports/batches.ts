@@ -85,7 +85,9 @@ export async function replanBatch(
   batch: Batch,
   { lost = false } = {},
 ): Promise<void> {
-  await decide(services, run, batch, { state: BatchState.PLANNED, losses: batch.losses + (lost ? 1 : 0) });
+  const losses = batch.losses + (lost ? 1 : 0);
+  const mayHaveArrived = batch.mayHaveArrived || lost;
+  await decide(services, run, batch, { state: BatchState.PLANNED, losses, mayHaveArrived });
 }
 
 /** The destination is done: these contacts were refused, the others are confirmed. */
@@ -145,7 +147,7 @@ export async function splitBatch(
 ): Promise<Batch[]> {
   const middle = Math.ceil(entries.length / 2);
   const halves = [entries.slice(0, middle), entries.slice(middle)].map((half) =>
-    newBatch(run, half, BatchState.PLANNED, batch.intentAt, batch.losses),
+    newBatch(run, half, BatchState.PLANNED, batch.intentAt, batch),
   );
   await decide(services, run, batch, { state: BatchState.DROPPED }, async ({ manager }) => {
     await manager.save(Batch, halves);
@@ -174,7 +176,7 @@ export function newBatch(
   entries: readonly PlannedEntry[],
   state: BatchState,
   intentAt: Date,
-  losses = 0,
+  { losses, mayHaveArrived }: Pick<Batch, 'losses' | 'mayHaveArrived'> = { losses: 0, mayHaveArrived: false },
 ): Batch {
   const [first, last] = [entries[0], entries.at(-1)];
   if (first === undefined || last === undefined) throw new Error('A batch needs at least one contact');
@@ -187,6 +189,7 @@ export function newBatch(
     confirmed: 0,
     rejected: 0,
     unconfirmed: 0,
+    mayHaveArrived,
     losses,
     intentAt,
     receipt: null,

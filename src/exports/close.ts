@@ -16,7 +16,7 @@ import { moveRun, RunMovedError } from './run-states.js';
 export async function closeRun(context: RunContext, skipped: Problem | null = null): Promise<void> {
   const { services, run, problem } = context;
   await endUnknownBatches(services, run);
-  // They stay marked with the run's number, which no later run looks for.
+  // They stay marked with the run's number, which no other run of the export ever has.
   const notSent = run.ledgerId === null ? 0 : await countPlanned(services.database.reader, run);
   await services.database.transact(async ({ manager, afterCommit }) => {
     // The row counts, not this worker's copy: somebody may have asked for an end a moment ago.
@@ -45,10 +45,10 @@ export async function closeRun(context: RunContext, skipped: Problem | null = nu
 
 /** What may have arrived, or was accepted, when the run ended is unconfirmed, not unsent. */
 async function endUnknownBatches(services: EngineServices, run: ExportRun): Promise<void> {
-  const unknown = await services.database.reader.findBy(Batch, {
-    runId: run.id,
-    state: In([BatchState.SENDING, BatchState.ACCEPTED]),
-  });
+  const unknown = await services.database.reader.findBy(Batch, [
+    { runId: run.id, state: In([BatchState.SENDING, BatchState.ACCEPTED]) },
+    { runId: run.id, state: BatchState.PLANNED, mayHaveArrived: true },
+  ]);
   for (const batch of unknown) await leaveUnconfirmed(services, run, batch, ANSWER_NEVER_CAME);
 }
 

@@ -2,8 +2,16 @@ import { ExportRunPhase } from '../entities/export-run.js';
 import type { Batch } from '../entities/batch.js';
 import { followUp } from './confirm.js';
 import { openOutbox } from './outbox.js';
-import { SendingEndedError, shutDown, urgency, type RunContext } from './run-context.js';
-import { writeRun } from './run-states.js';
+import {
+  BROKEN,
+  endSending,
+  SendingEndedError,
+  shutDown,
+  ShutdownError,
+  urgency,
+  type RunContext,
+} from './run-context.js';
+import { RunMovedError, writeRun } from './run-states.js';
 import { handOver, type Parcel } from './send.js';
 
 /**
@@ -19,13 +27,19 @@ export async function deliver(context: RunContext): Promise<void> {
   /** Parcels that wait for their turn or are being handed over. */
   let leaving = 0;
 
+  /** Nothing more is sent; receipts are still followed up, unless somebody else has the run or the process stops. */
+  const fail = (error: unknown) => {
+    failures.push(error);
+    if (error instanceof RunMovedError || error instanceof ShutdownError) shutDown(context);
+    else endSending(context, BROKEN);
+  };
+
   /** Lets a batch go its way; the loop below goes on meanwhile. */
   const carry = (work: Promise<void>) => {
     const watched = work
       .catch((error: unknown) => {
         if (error instanceof SendingEndedError) return;
-        failures.push(error);
-        shutDown(context);
+        fail(error);
       })
       .finally(() => {
         carried.delete(watched);
@@ -58,18 +72,22 @@ export async function deliver(context: RunContext): Promise<void> {
   };
 
   for (const batch of accepted) carry(follow(batch));
-  while (!sending.signal.aborted) {
-    const seen = bell.count();
-    const parcel = await outbox.take();
-    if (parcel !== undefined) {
-      // One parcel at a time waits for its turn: the next is chosen only when this one has gone.
-      await new Promise<void>((begun) => carry(send(parcel, begun)));
-      continue;
+  try {
+    while (!sending.signal.aborted) {
+      const seen = bell.count();
+      const parcel = await outbox.take();
+      if (parcel !== undefined) {
+        // One parcel at a time waits for its turn: the next is chosen only when this one has gone.
+        await new Promise<void>((begun) => carry(send(parcel, begun)));
+        continue;
+      }
+      if (outbox.isEmpty() && carried.size === 0) break;
+      const allSent = outbox.isEmpty() && leaving === 0;
+      await showPhase(context, allSent ? ExportRunPhase.CONFIRMING : ExportRunPhase.SENDING);
+      await bell.after(seen, outbox.dueAt());
     }
-    if (outbox.isEmpty() && carried.size === 0) break;
-    const allSent = outbox.isEmpty() && leaving === 0;
-    await showPhase(context, allSent ? ExportRunPhase.CONFIRMING : ExportRunPhase.SENDING);
-    await bell.after(seen, outbox.dueAt());
+  } catch (error: unknown) {
+    fail(error);
   }
   await settled(carried);
   if (failures.length > 0) throw failures[0];

@@ -102,7 +102,7 @@ export function isDelivered(wanted: string): string {
     const value = jsonItem(wanted, field);
     return `(${value} IS NULL OR ${value} = COALESCE(${jsonItem(DELIVERED, field)}, ''))`;
   });
-  return [`${DELIVERED} IS NOT NULL`, ...holds].join(' AND ');
+  return [`${DELIVERED} IS NOT NULL AND NOT "ledger_entries"."doubtful"`, ...holds].join(' AND ');
 }
 
 /** What the destination holds once the wanted contact is confirmed: a field that was not sent is as it was. */
@@ -126,22 +126,19 @@ export async function unplan(database: Database, run: ExportRun): Promise<void> 
 }
 
 /**
- * Notes, with the intent, which optional fields go out non-empty: from then on an empty value must be sent, so that the
- * destination clears what it may hold.
+ * Notes, with the intent, that what was delivered is in doubt from now on, and which optional fields go out non-empty: an
+ * empty value must be sent for them later, so that the destination clears what it may hold.
  */
 export async function noteSent(
   manager: EntityManager,
   run: ExportRun,
   entries: readonly PlannedEntry[],
 ): Promise<void> {
-  const byMask = Map.groupBy(
-    entries.filter(({ wanted, everSent }) => (filledFields(wanted) & ~everSent) !== 0),
-    ({ wanted }) => filledFields(wanted),
-  );
+  const byMask = Map.groupBy(entries, ({ wanted }) => filledFields(wanted));
   for (const [mask, group] of byMask) {
     await execute(
       manager,
-      `UPDATE "ledger_entries" SET "everSent" = "everSent" | $1
+      `UPDATE "ledger_entries" SET "doubtful" = TRUE, "everSent" = "everSent" | $1
        WHERE "ledgerId" = $2 AND "emailKey" IN ${jsonList('$3')}`,
       [mask, run.ledgerId, JSON.stringify(group.map(({ emailKey }) => emailKey))],
     );
@@ -165,7 +162,7 @@ export async function decideEntries(
       : [`"emailKey" IN ${jsonList('$3')}`, [JSON.stringify(which)]];
   return execute(
     manager,
-    `UPDATE "ledger_entries" SET "plannedRun" = NULL${delivered ? `, "delivered" = ${DELIVERED_NOW}` : ''}
+    `UPDATE "ledger_entries" SET "plannedRun" = NULL${delivered ? `, "delivered" = ${DELIVERED_NOW}, "doubtful" = FALSE` : ''}
      WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND ${where}`,
     [run.ledgerId, run.number, ...keys],
   );
@@ -174,7 +171,8 @@ export async function decideEntries(
 /**
  * Whether another run on the same list has one of these addresses in a batch under way. The importer works batches in
  * an order of its own: with two undecided ones for an address nobody could tell which values won, or whose failure was
- * reported. Only addresses in common wait: a small run is not held up by a big one with other people.
+ * reported. Only addresses in common wait: a small run is not held up by a big one with other people. CROSS JOIN keeps
+ * SQLite to this order; by itself it looks every address up once for each batch under way.
  */
 export async function isHeldByAnotherRun(
   manager: EntityManager,
@@ -183,14 +181,13 @@ export async function isHeldByAnotherRun(
 ): Promise<boolean> {
   const [row] = await manager.query<[{ held: number }]>(
     `SELECT EXISTS (
-       SELECT 1 FROM "export_runs" AS "other"
-       JOIN "ledger_entries" AS "theirs"
-         ON "theirs"."ledgerId" = "other"."ledgerId" AND "theirs"."plannedRun" = "other"."number"
-       JOIN "batches"
-         ON "batches"."runId" = "other"."id" AND "batches"."state" IN ('SENDING', 'ACCEPTED')
-         AND "batches"."fromKey" <= "theirs"."emailKey" AND "batches"."toKey" >= "theirs"."emailKey"
+       SELECT 1 FROM "export_runs" AS "other" CROSS JOIN "ledger_entries" AS "theirs" CROSS JOIN "batches"
        WHERE "other"."account" = $1 AND "other"."state" IN ('RUNNING', 'CANCELING')
-         AND "other"."listId" = $2 AND "other"."id" <> $3 AND "theirs"."emailKey" IN ${jsonList('$4')}
+         AND "other"."listId" = $2 AND "other"."id" <> $3
+         AND "theirs"."ledgerId" = "other"."ledgerId" AND "theirs"."plannedRun" = "other"."number"
+         AND "theirs"."emailKey" IN ${jsonList('$4')}
+         AND "batches"."runId" = "other"."id" AND "batches"."state" IN ('SENDING', 'ACCEPTED')
+         AND "batches"."fromKey" <= "theirs"."emailKey" AND "batches"."toKey" >= "theirs"."emailKey"
      ) AS "held"`,
     [run.account, run.listId, run.id, JSON.stringify(entries.map(({ emailKey }) => emailKey))],
   );

@@ -17,7 +17,6 @@ import {
   clearStaging,
   createStaging,
   rangesOf,
-  removeChunk,
   stageChunk,
   writeRange,
   type Staged,
@@ -61,7 +60,10 @@ export async function prepare(context: RunContext): Promise<Problem | null> {
 
 /** Takes back what an unfinished preparation planned and counted; the run then ends as if it had looked at nobody. */
 export async function discardPreparation({ run, services }: RunContext): Promise<void> {
-  if (run.ledgerId !== null) await unplan(services.database, run);
+  if (run.ledgerId !== null) {
+    await clearStaging(services.database, run.ledgerId);
+    await unplan(services.database, run);
+  }
   await services.database.transact(async ({ manager }) => {
     await manager.delete(Rejection, { runId: run.id });
     await writeRun(manager, run, { members: null, skipped: 0, unchanged: 0, toSend: 0, generations: null });
@@ -82,8 +84,6 @@ async function begin(context: RunContext): Promise<{ mapping: Mapping; profileLi
     // A segment that never had members has no generation; -1 names none, and tells it from an inactive one.
     const generations = active.map((segment) => segment.generation ?? -1);
     const ledger = await ledgerOf(manager, run);
-    // Whatever an earlier run left there, however it ended.
-    await clearStaging(manager, ledger.id);
     await writeRun(manager, run, { phase: ExportRunPhase.PREPARING, generations, ledgerId: ledger.id });
     afterCommit(() => services.hub.changed(run.id));
     return { mapping, profileLimit };
@@ -98,6 +98,8 @@ async function stageMembers(
   const { run, services } = context;
   const { ledgerId } = ready(run);
   const staging = createStaging();
+  // Whatever a process left there that died.
+  await clearStaging(services.database, ledgerId);
   for await (const page of memberPages(services.database.reader, generations, PAGE)) {
     context.sending.signal.throwIfAborted();
     const { staged, rejections } = mapPage(context, page, mapping);
@@ -145,9 +147,7 @@ async function writeLedger(context: RunContext, staging: Staging): Promise<void>
       });
     });
   }
-  for (let chunk = 0; chunk < staging.chunks; chunk += 1) {
-    await services.database.transact(({ manager }) => removeChunk(manager, ledgerId, chunk));
-  }
+  await clearStaging(services.database, ledgerId);
 }
 
 /** A run that prepares has its ledger. */

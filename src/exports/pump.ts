@@ -3,10 +3,10 @@ import type { DestinationLimits } from '../destinations/destination.js';
 import { Batch } from '../entities/batch.js';
 import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
-import type { Problem } from '../entities/problem.js';
 import { createBell, type Bell } from './bell.js';
 import { createPace, type PastRequest } from './pace.js';
 import {
+  BROKEN,
   cancelSending,
   shutDown,
   ShutdownError,
@@ -134,9 +134,3 @@ async function pastRequests(
     at: batch.intentAt.getTime(),
   }));
 }
-
-const BROKEN: Problem = {
-  code: 'INTERNAL_SERVER_ERROR',
-  message: 'Something went wrong inside Sluice while the run was under way.',
-  remedy: 'Run the export again; if it happens again, look for the run in the log of the server.',
-};

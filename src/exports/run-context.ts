@@ -58,6 +58,13 @@ export class SendingEndedError extends Error {
   }
 }
 
+/** An error that nobody foresaw; the log has it. */
+export const BROKEN: Problem = {
+  code: 'INTERNAL_SERVER_ERROR',
+  message: 'Something went wrong inside Sluice while the run was under way.',
+  remedy: 'Run the export again; if it happens again, look for the run in the log of the server.',
+};
+
 /** Ends the sending because of a problem that a person must solve; the first one counts. */
 export function endSending(context: RunContext, problem: Problem): void {
   context.problem ??= problem;

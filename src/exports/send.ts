@@ -111,8 +111,11 @@ async function commitIntent(
       const opened = await manager.save(Batch, newBatch(run, entries, BatchState.SENDING, intentAt));
       return { opened, credentials };
     }
-    await manager.update(Batch, { id: batch.id }, { state: BatchState.SENDING, intentAt });
-    return { opened: Object.assign(batch, { state: BatchState.SENDING, intentAt }), credentials };
+    // Still SENDING: nobody knows how the request before this one ended.
+    const mayHaveArrived = batch.mayHaveArrived || batch.state === BatchState.SENDING;
+    const again = { state: BatchState.SENDING, intentAt, mayHaveArrived };
+    await manager.update(Batch, { id: batch.id }, again);
+    return { opened: Object.assign(batch, again), credentials };
   });
   if ('held' in intent) return intent;
   if ('problem' in intent) {

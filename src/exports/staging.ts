@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import type { Database } from '../database.js';
 import { compareUtf8, execute, jsonItem, jsonTable } from '../bulk-sql.js';
 import { StagedMember } from '../entities/ledger.js';
 import type { ExportRun } from '../entities/export-run.js';
@@ -34,9 +35,13 @@ export function createStaging(): Staging {
   return { chunks: 0, sample: [] };
 }
 
-/** Removes what an earlier, broken-off preparation staged for this ledger. */
-export async function clearStaging(manager: EntityManager, ledgerId: number): Promise<void> {
-  await manager.delete(StagedMember, { ledgerId });
+/** Removes everything that is staged for a ledger, a chunk at a time. */
+export async function clearStaging(database: Database, ledgerId: number): Promise<void> {
+  for (;;) {
+    const last = await database.reader.maximum(StagedMember, 'chunk', { ledgerId });
+    if (last === null) return;
+    await database.transact(({ manager }) => manager.delete(StagedMember, { ledgerId, chunk: last }));
+  }
 }
 
 /** Writes one chunk, sorted by key. */
@@ -100,8 +105,8 @@ export async function writeRange(
     : `CASE WHEN ${isDelivered('excluded."wanted"')} THEN NULL ELSE excluded."plannedRun" END`;
   const written = await execute(
     manager,
-    `INSERT INTO "ledger_entries" ("ledgerId", "emailKey", "profileId", "plannedRun", "wanted", "everSent")
-     SELECT $1, "emailKey", "profileId", $2, "wanted", 0
+    `INSERT INTO "ledger_entries" ("ledgerId", "emailKey", "profileId", "plannedRun", "wanted", "doubtful", "everSent")
+     SELECT $1, "emailKey", "profileId", $2, "wanted", FALSE, 0
      FROM ${rankedByAddress(staging, '$1', '$3', range.to === undefined ? undefined : '$4')}
      WHERE "place" = 1 ORDER BY "emailKey"
      ON CONFLICT ("ledgerId", "emailKey") DO UPDATE SET
@@ -132,9 +137,4 @@ function rankedByAddress(staging: Staging, ledgerId: string, from: string, to: s
       AND "emailKey" >= ${from} ${to === undefined ? '' : `AND "emailKey" < ${to}`}
     WINDOW "sameAddress" AS (PARTITION BY "emailKey" ORDER BY "profileId")
   ) AS "ranked"`;
-}
-
-/** Removes a chunk that has been written into the ledger. */
-export async function removeChunk(manager: EntityManager, ledgerId: number, chunk: number): Promise<void> {
-  await manager.delete(StagedMember, { ledgerId, chunk });
 }

@@ -143,6 +143,7 @@ const TABLES: Record<string, Record<string, ColumnKind>> = {
     plannedRun: optionalNumber,
     wanted: longText,
     delivered: optionalLongText,
+    doubtful: flag,
     everSent: number,
   },
   staged_members: {
@@ -162,6 +163,7 @@ const TABLES: Record<string, Record<string, ColumnKind>> = {
     confirmed: number,
     rejected: number,
     unconfirmed: number,
+    mayHaveArrived: flag,
     losses: number,
     intentAt: text,
     receipt: optionalText,
