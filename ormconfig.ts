@@ -6,6 +6,6 @@ import { dataModel } from './src/server/data-model.js';
 /** For TypeORM's own command line (`npx typeorm -d dist/ormconfig.js …`); the server opens its database by itself. */
 export default new DataSource({
   type: 'sqlite',
-  database: readConfig(process.env).databaseFile,
+  database: readConfig().databaseFile,
   ...dataModel,
 });

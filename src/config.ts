@@ -36,7 +36,7 @@ const SECRET_KEY_BYTES = 32;
  * Reads the settings from environment variables.
  * @throws {ConfigError} that names the first setting that is wrong.
  */
-export function readConfig(env: Environment): Config {
+export function readConfig(env: Environment = process.env): Config {
   const production = env.NODE_ENV === 'production';
   const databaseFile = readDatabaseFile(env.DATABASE_URL ?? 'sqlite:./data/sluice.db');
   const config: Config = {

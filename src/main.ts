@@ -6,7 +6,7 @@ import { startServer, type Server } from './server/server.js';
 const STOP_DEADLINE_MS = 10_000;
 
 try {
-  const starting = startServer(readConfig(process.env));
+  const starting = startServer(readConfig());
   // At once: who reads "listening" may send a signal the next moment.
   stopOnSignal(starting);
   tellFirstToken(await starting);
