@@ -12,7 +12,7 @@ import {
   type RunContext,
 } from './run-context.js';
 import { RunMovedError, writeRun } from './run-states.js';
-import { handOver, type Parcel } from './send.js';
+import { commitIntent, handOver, type Intent, type Parcel } from './send.js';
 
 /**
  * Sends everything that the run has planned and follows everything up, until each batch is decided or nothing more may
@@ -54,14 +54,19 @@ export async function deliver(context: RunContext): Promise<void> {
   };
 
   const send = async (parcel: Parcel, begun: () => void) => {
-    const kind = parcel.entries.length === 1 ? 'SINGLE' : 'BATCH';
-    const request = { kind, priority: () => urgency(context), signal: sending.signal } as const;
+    const intent = Promise.withResolvers<Intent>();
+    const request = {
+      kind: parcel.entries.length === 1 ? 'SINGLE' : 'BATCH',
+      priority: () => urgency(context),
+      signal: sending.signal,
+      prepare: async () => {
+        begun();
+        intent.resolve(await commitIntent(context, parcel));
+      },
+    } as const;
     leaving += 1;
     const result = await turns
-      .take(request, () => {
-        begun();
-        return handOver(context, parcel);
-      })
+      .take(request, async () => handOver(context, parcel, await intent.promise))
       .finally(() => {
         leaving -= 1;
         begun();

@@ -41,14 +41,9 @@ export type Handover = { readonly accepted: Batch } | { readonly again: readonly
 
 const MAX_BACKOFF = 60;
 
-/**
- * Sends one parcel: the intent is committed, then the request is made, then what it brought is committed. Call it when
- * the account's pace allows a request.
- * @throws {SendingEndedError} when the conditions do not hold any more: nothing was sent.
- */
-export async function handOver(context: RunContext, parcel: Parcel): Promise<Handover> {
+/** Sends one parcel whose intent was committed just before, and commits what the request brought. */
+export async function handOver(context: RunContext, parcel: Parcel, intent: Intent): Promise<Handover> {
   const { run, services } = context;
-  const intent = await commitIntent(context, parcel);
   if ('held' in intent) return { again: [{ ...parcel, batch: intent.held }] };
   const { batch, credentials } = intent;
   const { entries } = parcel;
@@ -76,7 +71,10 @@ export async function handOver(context: RunContext, parcel: Parcel): Promise<Han
   }
 }
 
-type Intent =
+/** The batch may be sent now with these credentials; or it must wait, because another run's batch got ahead. */
+export type Intent = { readonly batch: Batch; readonly credentials: Credentials } | { readonly held: Batch };
+
+type Finding =
   | { readonly opened: Batch; readonly credentials: Credentials }
   | { readonly held: Batch }
   | { readonly problem: Problem };
@@ -86,13 +84,11 @@ type Intent =
  * that no request with profile data begins after a consent was withdrawn.
  * @returns the batch as `held` when another run's batch with one of the addresses has got ahead; the bell rings when
  *   that one is decided.
+ * @throws {SendingEndedError} when the conditions do not hold any more: nothing is sent.
  */
-async function commitIntent(
-  context: RunContext,
-  { batch, entries }: Parcel,
-): Promise<{ batch: Batch; credentials: Credentials } | { held: Batch }> {
+export async function commitIntent(context: RunContext, { batch, entries }: Parcel): Promise<Intent> {
   const { run, services } = context;
-  const intent = await services.database.transact<Intent>(async (transaction) => {
+  const intent = await services.database.transact<Finding>(async (transaction) => {
     const { manager } = transaction;
     const { id, attempt } = run;
     const now = await manager.findOneBy(ExportRun, { id, attempt });

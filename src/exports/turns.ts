@@ -8,6 +8,11 @@ export interface TurnRequest {
   readonly priority: () => number;
   /** Gives the wait up. */
   readonly signal: AbortSignal;
+  /**
+   * What is to be done in the turn, right before the request begins: committing its intent. Nobody else's turn comes
+   * meanwhile, and the pace counts from the end of it: on a busy disk requests would else pile up and go out together.
+   */
+  readonly prepare?: () => Promise<void>;
 }
 
 /** Gives the turns of one account to the requests of all its runs. */
@@ -29,21 +34,23 @@ interface Waiter extends TurnRequest {
 export function createTurns(pace: Pace, clock: Clock): Turns {
   const waiting = new Set<Waiter>();
   let inFlight = 0;
+  /** Somebody has the turn and has not begun yet. */
+  let isPreparing = false;
   let alarm: AbortController | undefined;
 
   const give = () => {
     alarm?.abort();
     alarm = undefined;
-    while (inFlight < MAX_IN_FLIGHT) {
+    while (inFlight < MAX_IN_FLIGHT && !isPreparing) {
       const now = clock.now();
       const next = mostUrgent([...waiting].filter((waiter) => pace.earliest(waiter.kind) <= now));
       if (next === undefined) break;
       waiting.delete(next);
       inFlight += 1;
-      pace.spend(next.kind, now);
+      isPreparing = true;
       next.begin();
     }
-    if (inFlight < MAX_IN_FLIGHT && waiting.size > 0) wakeAtNextSlot();
+    if (inFlight < MAX_IN_FLIGHT && !isPreparing && waiting.size > 0) wakeAtNextSlot();
   };
 
   const wakeAtNextSlot = () => {
@@ -76,10 +83,21 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
       give();
     });
 
+  const prepare = async (request: TurnRequest) => {
+    try {
+      await request.prepare?.();
+      pace.spend(request.kind, clock.now());
+    } finally {
+      isPreparing = false;
+    }
+    give();
+  };
+
   return {
     take: async (request, perform) => {
       await turn(request);
       try {
+        await prepare(request);
         return await perform();
       } finally {
         inFlight -= 1;
