@@ -38,19 +38,21 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
   let isPreparing = false;
   let alarm: AbortController | undefined;
 
+  /** Gives one turn, if one may be given; whoever has it gives the next as soon as its request begins. */
   const give = () => {
     alarm?.abort();
     alarm = undefined;
-    while (inFlight < MAX_IN_FLIGHT && !isPreparing) {
-      const now = clock.now();
-      const next = mostUrgent([...waiting].filter((waiter) => pace.earliest(waiter.kind) <= now));
-      if (next === undefined) break;
-      waiting.delete(next);
-      inFlight += 1;
-      isPreparing = true;
-      next.begin();
+    if (inFlight === MAX_IN_FLIGHT || isPreparing) return;
+    const now = clock.now();
+    const next = mostUrgent([...waiting].filter((waiter) => pace.earliest(waiter.kind) <= now));
+    if (next === undefined) {
+      if (waiting.size > 0) wakeAtNextSlot();
+      return;
     }
-    if (inFlight < MAX_IN_FLIGHT && !isPreparing && waiting.size > 0) wakeAtNextSlot();
+    waiting.delete(next);
+    inFlight += 1;
+    isPreparing = true;
+    next.begin();
   };
 
   const wakeAtNextSlot = () => {

@@ -14,7 +14,7 @@ import {
  * Whether a key works is asked of `/users/me` alone. ActiveCampaign answers 403 to good keys now and then, and also
  * for want of a permission (reference §1.3), so that a key counts as wrong only when `/users/me` says so twice.
  */
-export const SECOND_LOOK_MS = 5_000;
+const SECOND_LOOK_MS = 5_000;
 
 /**
  * The user to whom the key belongs.
