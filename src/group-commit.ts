@@ -3,6 +3,12 @@ import type { DataSource, EntityManager } from 'typeorm';
 /** Pieces of work that share a commit at most: a long queue still acknowledges often. */
 const MAX_GROUP = 32;
 
+/**
+ * TypeORM's BEGIN takes no lock: a transaction that reads first, while somebody with another tool writes, could then not
+ * write any more (SQLITE_BUSY_SNAPSHOT, at once). A statement that could write waits for its turn; this one changes nothing.
+ */
+const TAKE_LOCK = 'UPDATE "migrations" SET "name" = "name" WHERE FALSE';
+
 interface Waiting {
   /** Does the work in a savepoint of its own; never throws. */
   readonly perform: (outer: EntityManager) => Promise<void>;
@@ -32,6 +38,7 @@ export function createWriter(source: DataSource): Writer & { readonly idle: () =
     const group: Waiting[] = [];
     try {
       await source.transaction(async (outer) => {
+        await outer.query(TAKE_LOCK);
         for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
           group.push(next);
           await next.perform(outer);

@@ -60,7 +60,8 @@ describe('the limits', () => {
       batchIntervalMs: 600,
       singleIntervalMs: 3_000,
       callIntervalMs: 250,
-      outcomeIntervalMs: 5_000,
+      firstOutcomeMs: 7_000,
+      outcomeIntervalMs: 4_000,
       retryIntervalMs: 1_000,
       lostAfterMs: 300_000,
     });

@@ -4,7 +4,8 @@ import { connectedConnection, createExportOf, segmentNamed, startRun } from './h
 import { startTestSandbox } from './helpers/sandbox.js';
 import { startSluice, type Variables } from './helpers/sluice.js';
 
-const EXPORT = `id name list { id name } segments { name } mapping { email firstName lastName phone } runAutomations
+const EXPORT = `id name list { id name } segments { name } mapping { email firstName lastName phone }
+  leavers leaverHoldPercent runAutomations
   connection { id displayName } updatedBy { displayName } createdAt updatedAt lastRun { id }`;
 const MAPPING = { email: 'email', firstName: 'first_name', lastName: null, phone: null };
 
@@ -14,6 +15,8 @@ interface ExportAnswer {
   readonly list: { id: string; name: string };
   readonly segments: { name: string }[];
   readonly mapping: Variables;
+  readonly leavers: string;
+  readonly leaverHoldPercent: number;
   readonly runAutomations: boolean;
   readonly connection: { id: string } | null;
   readonly lastRun: { id: string } | null;
@@ -94,6 +97,8 @@ describe('an export', () => {
       list: { id: '1', name: 'Newsletter' },
       segments: [{ name: 'All' }],
       mapping: MAPPING,
+      leavers: 'KEEP',
+      leaverHoldPercent: 20,
       runAutomations: true,
       connection: { id: exports.engine.connectionId },
       updatedBy: { displayName: 'Administrator' },
@@ -107,6 +112,8 @@ describe('an export', () => {
       listId: '2',
       segmentIds: [few, few],
       mapping: { email: 'email', phone: 'phone' },
+      leavers: 'UNSUBSCRIBE',
+      leaverHoldPercent: 0,
       runAutomations: false,
     });
     expect(changed).toMatchObject({
@@ -115,6 +122,8 @@ describe('an export', () => {
       list: { id: '2', name: 'Offers' },
       segments: [{ name: 'Few' }],
       mapping: { email: 'email', firstName: null, lastName: null, phone: 'phone' },
+      leavers: 'UNSUBSCRIBE',
+      leaverHoldPercent: 0,
       runAutomations: false,
     });
     expect(await exports.update(made.id, {})).toMatchObject({
@@ -127,6 +136,8 @@ describe('an export', () => {
       name: 'Copy',
       list: changed.list,
       segments: changed.segments,
+      leavers: 'UNSUBSCRIBE',
+      leaverHoldPercent: 0,
       lastRun: null,
     });
     expect(copy.id).not.toBe(made.id);
@@ -151,6 +162,8 @@ describe('an export', () => {
       [{ name: '  ' }, 'name', '1 to 200'],
       [{ name: '' }, 'name', '1 to 200'],
       [{ name: 'x'.repeat(201) }, 'name', '1 to 200'],
+      [{ leaverHoldPercent: -1 }, 'leaverHoldPercent', '0'],
+      [{ leaverHoldPercent: 101 }, 'leaverHoldPercent', '100'],
     ];
     for (const [input, field, remedy] of refusals) {
       const expected = { code: 'BAD_USER_INPUT', field, remedy: expect.stringContaining(remedy) as string };

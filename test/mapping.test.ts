@@ -1,3 +1,4 @@
+import { LedgerTask } from '../src/entities/ledger.js';
 import type { Attributes } from '../src/entities/profile.js';
 import { RejectionReason } from '../src/entities/rejection.js';
 import {
@@ -55,12 +56,14 @@ describe('a profile becomes a contact', () => {
 describe('a contact is sent', () => {
   const full: WantedContact = ['a@b.cd', 'Ann', 'Lee', '1'];
   const empty: WantedContact = ['a@b.cd', '', '', ''];
+  const sent = (wanted: WantedContact, everSent: number) =>
+    contactOf({ task: LedgerTask.PUT, wanted, everSent });
 
   it('without its empty values, unless they were ever filled', () => {
-    expect(contactOf(full, 0)).toEqual({ email: 'a@b.cd', firstName: 'Ann', lastName: 'Lee', phone: '1' });
-    expect(contactOf(empty, 0)).toEqual({ email: 'a@b.cd' });
-    expect(contactOf(empty, 1 | 4)).toEqual({ email: 'a@b.cd', firstName: '', phone: '' });
-    expect(contactOf(empty, filledFields(full))).toEqual({
+    expect(sent(full, 0)).toEqual({ email: 'a@b.cd', firstName: 'Ann', lastName: 'Lee', phone: '1' });
+    expect(sent(empty, 0)).toEqual({ email: 'a@b.cd' });
+    expect(sent(empty, 1 | 4)).toEqual({ email: 'a@b.cd', firstName: '', phone: '' });
+    expect(sent(empty, filledFields(full))).toEqual({
       email: 'a@b.cd',
       firstName: '',
       lastName: '',
@@ -69,7 +72,12 @@ describe('a contact is sent', () => {
   });
 
   it('without what is not mapped, even if it was ever filled', () => {
-    expect(contactOf(['a@b.cd', null, null, null], 7)).toEqual({ email: 'a@b.cd' });
+    expect(sent(['a@b.cd', null, null, null], 7)).toEqual({ email: 'a@b.cd' });
+  });
+
+  it('by its address alone when it is to be taken off the list', () => {
+    const leaver = { task: LedgerTask.REMOVE, wanted: full, everSent: 7 };
+    expect(contactOf(leaver)).toEqual({ email: 'a@b.cd', unsubscribe: true });
   });
 
   it('with the fields that it fills remembered as bits', () => {

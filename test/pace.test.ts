@@ -16,7 +16,7 @@ function begin(
   let now = START;
   return Array.from({ length: count }, (_, n) => {
     now = Math.max(now, pace.earliest(kind)) + latenessMs(n);
-    pace.spend(kind, now);
+    pace.spend(kind, now)(now);
     return now;
   });
 }
@@ -64,12 +64,16 @@ describe("an account's pace", () => {
 
   it('goes on where an earlier worker stopped', () => {
     const past: PastRequest[] = [
-      { kind: 'BATCH', at: START - 100 },
-      { kind: 'SINGLE', at: START - 2_000 },
+      { kind: 'BATCH', at: START - 100, endedAt: START - 50 },
+      { kind: 'SINGLE', at: START - 2_000, endedAt: START - 1_950 },
     ];
     expect(begin('BATCH', 1, { past })).toEqual([START + 500]);
     expect(begin('SINGLE', 1, { past })).toEqual([START + 1_000]);
-    const minuteBefore = begin('BATCH', 100).map((at) => ({ kind: 'BATCH' as const, at: at - MINUTE }));
+    const minuteBefore = begin('BATCH', 100).map((at) => ({
+      kind: 'BATCH' as const,
+      at: at - MINUTE,
+      endedAt: at - MINUTE,
+    }));
     const both = [...minuteBefore.map(({ at }) => at), ...begin('BATCH', 100, { past: minuteBefore })];
     expect(busiest(both, MINUTE)).toBe(100);
   });
@@ -85,19 +89,24 @@ describe("an account's pace", () => {
 describe('a run at an account with quotas', () => {
   it('is never refused for its pace', async () => {
     const timeScale = 15;
+    const jitterMs = 30;
     const batches = 110;
     await using engine = await startEngine({
-      sandbox: { timeScale, jitterMs: 30 },
+      sandbox: { timeScale, jitterMs },
       sluice: { env: { SLUICE_SANDBOX_TIME_SCALE: String(timeScale) } },
     });
     const { sandbox, sluice } = engine;
     // They take 66 s of the destination's time: more than one of its minutes.
     const run = await runFully(sluice, await exportOf(engine, people(250 * batches)));
     expect(run).toMatchObject({ state: 'SUCCEEDED', progress: { confirmed: 250 * batches } });
-    expect(imports(sandbox)).toHaveLength(batches);
+    const { invariants, settings } = sandbox.summary();
+    expect(settings).toMatchObject({ quotas: true, importsPerMinute: 100, requestsPerSecond: 5 });
     expect(sandbox.log.filter(({ quota, status }) => quota !== undefined || status !== 200)).toEqual([]);
-    const { busiest: seen, quotaRefusals } = sandbox.summary().invariants;
-    expect(quotaRefusals).toEqual({ second: 0, minute: 0, 'minute-single': 0 });
-    expect(seen.importsInOneMinute).toBeGreaterThan(50);
+    expect(invariants.quotaRefusals).toEqual({ second: 0, minute: 0, 'minute-single': 0 });
+    // From each batch to the hundredth after it a minute passes; what the wire may have shortened is forgiven.
+    const arrivals = imports(sandbox).map(({ at }) => at);
+    expect(arrivals).toHaveLength(batches);
+    const minutes = arrivals.slice(100).map((at, n) => at - (arrivals[n] ?? 0));
+    expect(Math.min(...minutes)).toBeGreaterThanOrEqual(MINUTE - jitterMs * timeScale);
   });
 });

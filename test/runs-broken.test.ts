@@ -1,23 +1,10 @@
 import { join } from 'node:path';
 import { rm } from 'node:fs/promises';
-import sqlite3 from 'sqlite3';
-import { exportOf, finish, held, people, runFully, startEngine, wanted } from './helpers/engine.js';
+import { exportOf, finish, people, startEngine } from './helpers/engine.js';
 import { startRun } from './helpers/flows.js';
 import { startSluice, temporaryFolder } from './helpers/sluice.js';
 
 describe('after something broke', () => {
-  it('an export runs again although a run before it left half a preparation behind', async () => {
-    await using engine = await startEngine();
-    const exportId = await exportOf(engine, people(500));
-    await runFully(engine.sluice, exportId);
-    await leaveHalfAPreparation(join(engine.sluice.folder, 'sluice.db'));
-
-    const run = await runFully(engine.sluice, exportId);
-
-    expect(run.state).toBe('SUCCEEDED');
-    expect(held(engine.sandbox)).toEqual(wanted(500));
-  });
-
   it('a run whose key cannot be opened any more sends nothing, and says what to do', async () => {
     await using folder = await temporaryFolder();
     await using engine = await startEngine({ sluice: { folder: folder.path } });
@@ -45,17 +32,3 @@ describe('after something broke', () => {
     expect(sandbox.log.slice(callsBefore).filter((call) => call.kind === 'importer')).toEqual([]);
   });
 });
-
-/** The rows that a process leaves which dies, or finds the disk full, while it stages members. */
-async function leaveHalfAPreparation(file: string): Promise<void> {
-  const database = new sqlite3.Database(file);
-  const execute = (sql: string) =>
-    new Promise<void>((resolve, reject) =>
-      database.exec(sql, (error) => (error ? reject(error) : resolve())),
-    );
-  await execute(
-    `INSERT INTO "staged_members" ("ledgerId", "chunk", "emailKey", "profileId", "wanted")
-     SELECT "ledgerId", 0, "emailKey", "profileId", "wanted" FROM "ledger_entries"`,
-  );
-  await new Promise<void>((resolve) => database.close(() => resolve()));
-}

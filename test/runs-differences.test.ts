@@ -101,22 +101,6 @@ describe('the second run of an export', () => {
     expect(sandbox.contact('twin@example.com')?.firstName).toBe('Zoe');
     expect(sandbox.contactCount).toBe(1);
   });
-
-  it('tries again who was refused or not sent before', async () => {
-    await using engine = await startEngine();
-    const { sluice, sandbox } = engine;
-    const exportId = await exportOf(engine, people(300));
-    sandbox.refuseAddresses({ emails: [emailOf(5)], how: 'later' });
-    expect((await runFully(sluice, exportId)).progress).toMatchObject({ confirmed: 299, rejected: 1 });
-    sandbox.clearFaults();
-
-    expect((await runFully(sluice, exportId)).progress).toMatchObject({
-      unchanged: 299,
-      toSend: 1,
-      confirmed: 1,
-    });
-    expect(held(sandbox)).toEqual(wanted(300));
-  });
 });
 
 describe('what was sent without an outcome', () => {

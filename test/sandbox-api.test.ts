@@ -267,6 +267,20 @@ describe('memberships', () => {
     ]);
   });
 
+  it('are read in pages of twenty, a hundred at most', async () => {
+    const lists = Array.from({ length: 130 }, () => sandbox.addList({ name: 'More' }));
+    sandbox.addContacts([{ email: 'a@x.org', lists }]);
+    const read = async (query: string) => {
+      const { contactLists } = (await get(`/contacts/1/contactLists${query}`)).json as {
+        contactLists: { list: string }[];
+      };
+      return [contactLists.length, contactLists[0]?.list];
+    };
+    expect(await read('')).toEqual([20, String(lists[0])]);
+    expect(await read('?limit=500')).toEqual([100, String(lists[0])]);
+    expect(await read('?limit=100&offset=100')).toEqual([30, String(lists[100])]);
+  });
+
   it('are refused for what does not exist and for a status that is none', async () => {
     sandbox.addContacts([{ email: 'a@x.org' }]);
     for (const wrong of [

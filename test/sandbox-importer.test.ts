@@ -239,6 +239,30 @@ describe('the importer fails contacts later, and says only their addresses', () 
     });
   });
 
+  it('unsubscribes at the end of the batch, without a reason, and leaves the record of an opt-out alone', async () => {
+    const sandbox = await sandboxWith();
+    sandbox.addContacts([
+      { email: 'a@x.org', firstName: 'Ann', lists: [1, 2] },
+      { email: 'b@x.org', lists: [1] },
+    ]);
+    sandbox.unsubscribe('b@x.org', 1, { reason: 'too many', campaign: '7' });
+    const optOut = sandbox.contact('b@x.org')?.lists;
+    now += 60_000;
+    const acceptedAt = now;
+    const off = ['a@x.org', 'b@x.org', 'c@x.org'].map((email) => ({ email, unsubscribe: [{ listid: 1 }] }));
+    expect(await imported(sandbox, off)).toMatchObject({ status: 'completed', failure: [] });
+    const { firstName, lists } = sandbox.contact('a@x.org') ?? {};
+    expect(firstName).toBe('Ann');
+    expect(lists).toMatchObject([
+      { status: 2, unsubreason: '', campaign: null, ownChoice: false },
+      { status: 1 },
+    ]);
+    expect(Date.parse(lists?.[0]?.udate ?? '')).toBe(Math.floor((acceptedAt + 6_000) / 1_000) * 1_000);
+    expect(sandbox.contact('b@x.org')?.lists).toEqual(optOut);
+    // One that was unknown is made, as by any import.
+    expect(sandbox.contact('c@x.org')?.lists).toMatchObject([{ list: 1, status: 2, ownChoice: false }]);
+  });
+
   it('can be told that a former unsubscribe costs the list only', async () => {
     const sandbox = await sandboxWith({ priorUnsubscribe: 'list' });
     sandbox.addContacts([{ email: 'a@x.org', firstName: 'Old', lists: [1] }]);

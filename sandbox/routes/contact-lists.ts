@@ -1,14 +1,16 @@
-import { bodyObject, type CallContext, isRecord, wholeNumber } from '../call-context.js';
+import { bodyObject, type CallContext, isRecord, paging, wholeNumber } from '../call-context.js';
 import { ACTIVE, type MembershipStatus, UNSUBSCRIBED } from '../contacts.js';
 import { fullContact, readMembership, writtenMembership } from '../records.js';
 import { errors, json, notFound, type Reply } from '../reply.js';
 
-/** `GET /contacts/:id/contactLists` */
-export function getContactLists({ account, id }: CallContext): Reply {
+/** `GET /contacts/:id/contactLists`: in pages, as every collection is said to be. */
+export function getContactLists({ account, id, query }: CallContext): Reply {
   const contact = account.contacts.get(wholeNumber(id) ?? 0);
   if (contact === undefined) return notFound('Subscriber', id);
+  const { limit, offset } = paging(query);
+  const page = contact.memberships.slice(offset, offset + limit);
   return json(200, {
-    contactLists: contact.memberships.map((membership) => readMembership(account, contact, membership)),
+    contactLists: page.map((membership) => readMembership(account, contact, membership)),
   });
 }
 

@@ -25,6 +25,42 @@ export interface Destination {
   /** What became of an accepted batch. @throws {RetryLaterError} | {FixCredentialsError}. */
   outcome(credentials: Credentials, receipt: Receipt): Promise<Outcome>;
 
+  /**
+   * Who has this address, without regard to case; undefined: the destination shows nobody. One call. Only an address
+   * that the destination itself answers is believed, so a question that it misreads ends as undefined too.
+   * @throws {RetryLaterError} | {FixCredentialsError}.
+   */
+  findContact(credentials: Credentials, email: string): Promise<ContactRef | undefined>;
+
+  /**
+   * How the contact stands with a list; undefined: it never was on it, or there is no such contact (any more). One
+   * call; more, paced, only for somebody who is on twenty lists and more.
+   * @throws {RetryLaterError} | {FixCredentialsError}.
+   */
+  membership(credentials: Credentials, contact: ContactRef, listId: string): Promise<Membership | undefined>;
+
+  /**
+   * Makes the contact an active member of the list at once, also one that `send` would refuse because it was
+   * unsubscribed. That overrides an opt-out and may be against the law: only for somebody whose unsubscribe was surely
+   * a call of ours. One call; repeating it does no harm.
+   * @throws {RefusedContactsError} naming position 0, when the destination does not take it; {RetryLaterError};
+   *   {FixCredentialsError}.
+   */
+  subscribe(credentials: Credentials, contact: ContactRef, listId: string): Promise<void>;
+
+  /**
+   * How many contacts the account may hold and does hold, for people to read. One call. What the key may not see is
+   * undefined, and no sign of wrong credentials. @throws {RetryLaterError} | {FixCredentialsError}.
+   */
+  capacity(credentials: Credentials): Promise<Capacity>;
+
+  /**
+   * What the clock of this host showed when it last answered anything, in milliseconds since 1970, cut to the second;
+   * undefined: it has not answered since the start of the process. It never runs backwards, and it is the clock by
+   * which `Membership.changedAt` is written.
+   */
+  timeAt(host: string): number | undefined;
+
   /** Why the destination is sure to refuse this address, for the person who reads it; undefined: it may be sent. */
   emailProblem(email: string): string | undefined;
 
@@ -57,6 +93,40 @@ export interface Contact {
   readonly firstName?: string;
   readonly lastName?: string;
   readonly phone?: string;
+  /** To be taken off the list instead of being put on it; no other field goes with it. */
+  readonly unsubscribe?: boolean;
+}
+
+/** A contact by the destination's own name for it, which stays when the address changes. */
+export interface ContactRef {
+  readonly id: string;
+}
+
+/** How a contact stands with one list, as the destination has it on record. */
+export interface Membership {
+  /**
+   * ACTIVE: on the list. UNSUBSCRIBED: taken off it, by whomever, and not to be put on it again by `send`. OTHER:
+   * neither, like unconfirmed or bounced.
+   */
+  readonly status: 'ACTIVE' | 'UNSUBSCRIBED' | 'OTHER';
+  /**
+   * When it last ended, by the destination's clock (see `timeAt`), in milliseconds since 1970; undefined: never, or no
+   * moment can be told. It outlives a return, so of an ACTIVE membership it says nothing.
+   */
+  readonly changedAt: number | undefined;
+  /**
+   * A reason, a campaign, a message or an automation is on record for the end: then it was surely no call of ours.
+   * False proves nothing: people can leave without a trace of these.
+   */
+  readonly byPerson: boolean;
+}
+
+/** Undefined: unknown; for the limit also: there is none. */
+export interface Capacity {
+  /** The most contacts that the account may hold. */
+  readonly limit: number | undefined;
+  /** Those that it holds now. */
+  readonly contacts: number | undefined;
 }
 
 export interface ContactBatch {
@@ -88,12 +158,24 @@ export interface DestinationLimits {
   readonly singleIntervalMs: number;
   /** From one call of any kind to the next. */
   readonly callIntervalMs: number;
-  /** From the acceptance of a batch to the first question for its outcome, and from one question to the next. */
+  /** What the destination counts and refuses beyond: batches, those with a single contact, and calls of any kind. */
+  readonly batchQuota: Quota;
+  readonly singleQuota: Quota;
+  readonly callQuota: Quota;
+  /** From the acceptance of a batch to the first question for its outcome. */
+  readonly firstOutcomeMs: number;
+  /** From one question for an outcome to the next. */
   readonly outcomeIntervalMs: number;
   /** From a failure that says nothing of waiting to the next try; doubled from try to try, sixty-fold at most. */
   readonly retryIntervalMs: number;
   /** After this long without an outcome an accepted batch counts as lost. */
   readonly lostAfterMs: number;
+}
+
+/** So many calls in any window of this length. */
+export interface Quota {
+  readonly calls: number;
+  readonly windowMs: number;
 }
 
 /** A person must act before anything can go on: the key, the host, the account or a permission is wrong. */

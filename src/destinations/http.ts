@@ -9,8 +9,10 @@ export interface HttpRequest {
   readonly method: 'GET' | 'POST';
   /** Already judged by the host guard (security/hosts.ts). */
   readonly host: string;
-  /** With its leading slash and query. Logged at level debug, so nothing secret or personal belongs in it. */
+  /** With its leading slash. Logged at level debug, so nothing secret or personal belongs in it. */
   readonly path: string;
+  /** Goes behind the path and into no log: the place for e-mail addresses. */
+  readonly query?: URLSearchParams;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Buffer;
 }
@@ -85,7 +87,7 @@ export function createHttp(options: HttpOptions): HttpClient {
     validateStatus: () => true,
   });
 
-  return async ({ method, host, path, headers, body }) => {
+  return async ({ method, host, path, query, headers, body }) => {
     const scheme = sandboxHosts.includes(host) ? 'http' : 'https';
     const deadline = new AbortController();
     // axios's own `timeout` starts anew with every byte, so that an answer that drips in would never time out.
@@ -95,7 +97,7 @@ export function createHttp(options: HttpOptions): HttpClient {
     try {
       const response = await client.request<string>({
         method,
-        url: `${scheme}://${host}${path}`,
+        url: `${scheme}://${host}${path}${query === undefined ? '' : `?${query.toString()}`}`,
         headers,
         data: body,
         signal: AbortSignal.any([deadline.signal, ...(options.stopping ? [options.stopping] : [])]),

@@ -8,6 +8,7 @@ export enum BatchState {
   ACCEPTED = 'ACCEPTED',
   SETTLED = 'SETTLED',
   UNCONFIRMED = 'UNCONFIRMED',
+  RESOLVED = 'RESOLVED',
   DROPPED = 'DROPPED',
 }
 
@@ -27,6 +28,10 @@ export class Batch {
   /** Inclusive. */
   @Column('varchar')
   toKey!: string;
+
+  /** Its people were looked up first (PUT_CHECKED); the others of the range do not belong to it, and nor do these elsewhere. */
+  @Column('boolean')
+  checked!: boolean;
 
   /** How many contacts the range holds that are still to be decided. */
   @Column('integer')
@@ -56,6 +61,10 @@ export class Batch {
   /** When the last request was about to begin: quota windows are rebuilt from it. */
   @Column(moment)
   intentAt!: Date;
+
+  /** What the destination's clock had last shown when the first request was about to begin; null: it was not known. */
+  @Column(optionalMoment)
+  begunAt!: Date | null;
 
   /** The destination's name for the accepted batch. */
   @Column('varchar', { nullable: true })

@@ -8,6 +8,7 @@ import { Problem } from './problem.js';
 export enum ExportRunState {
   QUEUED = 'QUEUED',
   RUNNING = 'RUNNING',
+  HELD = 'HELD',
   CANCELING = 'CANCELING',
   SUCCEEDED = 'SUCCEEDED',
   SUCCEEDED_WITH_WARNINGS = 'SUCCEEDED_WITH_WARNINGS',
@@ -21,6 +22,10 @@ registerEnumType(ExportRunState, {
   valuesConfig: {
     QUEUED: { description: 'Waits for its turn; nothing was looked at yet.' },
     RUNNING: { description: 'Under way; `phase` says how far.' },
+    HELD: {
+      description:
+        'It would take many contacts off the list: nothing is sent until somebody approves it (approveExportRun). Cancelled by itself after 7 days.',
+    },
     CANCELING: { description: 'Nothing more is sent; what was accepted is still followed up.' },
     SUCCEEDED: { description: 'The destination confirmed everything.' },
     SUCCEEDED_WITH_WARNINGS: {
@@ -61,14 +66,19 @@ registerEnumType(ExportRunTrigger, {
  * One execution of an export.
  *
  * The counters live here, and change in the transaction that decides the people they count:
- * members = skipped + unchanged + toSend, and in a final state toSend = confirmed + rejected + unconfirmed + notSent.
+ * members = skipped + unchanged + (toSend - leavers), and in a final state toSend = confirmed + rejected + unconfirmed + notSent.
  */
 @Entity('export_runs')
 @Index('export_runs_number', ['exportId', 'number'], { unique: true })
 // One run of an export is active and at most one more is queued, whoever asks at the same time.
-@Index('export_runs_one_active', ['exportId'], { unique: true, where: `"state" IN ('RUNNING', 'CANCELING')` })
+@Index('export_runs_one_active', ['exportId'], {
+  unique: true,
+  where: `"state" IN ('RUNNING', 'HELD', 'CANCELING')`,
+})
 @Index('export_runs_one_queued', ['exportId'], { unique: true, where: `"state" = 'QUEUED'` })
-@Index('export_runs_unfinished', ['account'], { where: `"state" IN ('QUEUED', 'RUNNING', 'CANCELING')` })
+@Index('export_runs_unfinished', ['account'], {
+  where: `"state" IN ('QUEUED', 'RUNNING', 'HELD', 'CANCELING')`,
+})
 @ObjectType({ description: 'One execution of an export.' })
 export class ExportRun {
   @Field(() => ID, { description: 'Never changes. Later runs have greater ids.' })
@@ -162,6 +172,14 @@ export class ExportRun {
   @Column('integer')
   attempt!: number;
 
+  /** When the run was last held; null: never. */
+  @Column(optionalMoment)
+  heldAt!: Date | null;
+
+  /** How many leavers somebody has approved; null: nobody was asked, or has answered yet. */
+  @Column('integer', { nullable: true })
+  approvedLeavers!: number | null;
+
   /** Grows with every change that is published. */
   @Column('integer')
   sequence!: number;
@@ -176,7 +194,17 @@ export class ExportRun {
   unchanged!: number;
 
   @Column('integer')
+  leavers!: number;
+
+  @Column('integer')
   toSend!: number;
+
+  /** Of those to be sent, who was never delivered before; and who of these was refused in this run. */
+  @Column('integer')
+  newcomers!: number;
+
+  @Column('integer')
+  newcomersRefused!: number;
 
   @Column('integer')
   accepted!: number;

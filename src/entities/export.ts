@@ -1,7 +1,23 @@
-import { Field, ID, ObjectType } from 'type-graphql';
+import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { moment } from './columns.js';
+
+export enum LeaverPolicy {
+  KEEP = 'KEEP',
+  UNSUBSCRIBE = 'UNSUBSCRIBE',
+}
+registerEnumType(LeaverPolicy, {
+  name: 'LeaverPolicy',
+  description: 'What becomes of contacts that an earlier run delivered and that are no members now.',
+  valuesConfig: {
+    KEEP: { description: 'They stay on the list.' },
+    UNSUBSCRIBE: {
+      description:
+        'They are taken off the list, unless another export to the same list wants them or keeps them.',
+    },
+  },
+});
 
 @ObjectType({
   description: "Which profile attributes fill the contact's fields. All are names of attributes.",
@@ -58,6 +74,17 @@ export class Export {
   @Field(() => Mapping, { description: 'What is sent of each profile.' })
   @Column('simple-json')
   mapping!: Mapping;
+
+  @Field(() => LeaverPolicy, { description: 'What becomes of contacts that are no members any more.' })
+  @Column('varchar')
+  leavers!: LeaverPolicy;
+
+  @Field(() => Int, {
+    description:
+      'A run that would take more than this share of the delivered contacts off the list, in percent, or all of them, is HELD until somebody approves it.',
+  })
+  @Column('integer')
+  leaverHoldPercent!: number;
 
   @Field(() => Boolean, {
     description: 'Whether the destination starts its automations for the contacts sent.',

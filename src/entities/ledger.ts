@@ -17,8 +17,31 @@ export class Ledger {
   listId!: string;
 }
 
+/**
+ * What a run does about a contact. PUT: its values are sent, and it is put on the list. REMOVE: it is taken off the list.
+ * CHECK: the destination is asked first whether that would override somebody's own choice. PUT_CHECKED: it was asked,
+ * and the values may go.
+ */
+export enum LedgerTask {
+  PUT = 1,
+  REMOVE = 2,
+  CHECK = 3,
+  PUT_CHECKED = 4,
+}
+
+/** Where the contact stands as far as this export knows: never confirmed, confirmed on the list, or taken off by us. */
+export enum Standing {
+  NEVER_DELIVERED = 0,
+  ON_LIST = 1,
+  REMOVED = 2,
+}
+
+/** In doubt, and there is no batch that could still tell. */
+export const DOUBT_FOR_GOOD = 0;
+
 /** One contact in a ledger, known by its e-mail key: the address trimmed and in lower case, by JavaScript, never by SQL. */
 @Entity('ledger_entries', { withoutRowid: true })
+@Index('ledger_entries_gone', ['ledgerId', 'profileId'], { where: '"gone"' })
 export class LedgerEntry {
   @PrimaryColumn('integer')
   ledgerId!: number;
@@ -34,6 +57,10 @@ export class LedgerEntry {
   @Column('integer', { nullable: true })
   plannedRun!: number | null;
 
+  /** What the last run that planned it was to do. */
+  @Column('integer')
+  task!: LedgerTask;
+
   /** What the last run wanted: a JSON array of e-mail, first name, last name, phone. */
   @Column('text')
   wanted!: string;
@@ -42,33 +69,41 @@ export class LedgerEntry {
   @Column('text', { nullable: true })
   delivered!: string | null;
 
-  /**
-   * Something was sent since whose outcome is not known to be what `delivered` says: nobody relies on `delivered` until
-   * the destination has confirmed the contact again.
-   */
+  @Column('integer')
+  standing!: Standing;
+
+  /** No member of the segments any more when a run last looked. */
   @Column('boolean')
-  doubtful!: boolean;
+  gone!: boolean;
+
+  /**
+   * Something was sent since whose outcome is not known to be what `delivered` and `standing` say: nobody relies on them
+   * until the destination has confirmed the contact again. The batch that may still tell (it sent exactly `wanted`), or
+   * DOUBT_FOR_GOOD; null: no doubt.
+   */
+  @Column('integer', { nullable: true })
+  doubt!: number | null;
+
+  /** Which optional fields `wanted` fills, as bits like those of `everSent`. */
+  @Column('integer')
+  filled!: number;
 
   /** Which optional fields were ever sent non-empty (1 first name, 2 last name, 4 phone): empty now, they are cleared. */
   @Column('integer')
   everSent!: number;
-}
 
-/** A member on its way into the ledger: sorted within its chunk, so that the ledger can be written in key order. */
-@Entity('staged_members', { withoutRowid: true })
-export class StagedMember {
-  @PrimaryColumn('integer')
-  ledgerId!: number;
+  /**
+   * When we took the contact off the list, by the destination's clock: a JSON array of [from, to] in ms since 1970. An
+   * unsubscribe that the destination dates otherwise was somebody's own choice.
+   */
+  @Column('text', { nullable: true })
+  removals!: string | null;
 
-  @PrimaryColumn('integer')
-  chunk!: number;
+  /** The run that was refused this contact; null: it was not, or the refusal does not stand any more. */
+  @Column('integer', { nullable: true })
+  refusedRun!: number | null;
 
-  @PrimaryColumn('varchar')
-  emailKey!: string;
-
-  @PrimaryColumn('varchar')
-  profileId!: string;
-
-  @Column('text')
-  wanted!: string;
+  /** That refusal, as JSON: see exports/refusals.ts. */
+  @Column('text', { nullable: true })
+  refusal!: string | null;
 }

@@ -6,6 +6,7 @@ export enum RejectionReason {
   INVALID_EMAIL = 'INVALID_EMAIL',
   DUPLICATE_EMAIL = 'DUPLICATE_EMAIL',
   REFUSED_BY_DESTINATION = 'REFUSED_BY_DESTINATION',
+  OPTED_OUT = 'OPTED_OUT',
   UNCONFIRMED = 'UNCONFIRMED',
 }
 registerEnumType(RejectionReason, {
@@ -18,6 +19,10 @@ registerEnumType(RejectionReason, {
       description: 'Another profile with the same address, the first by id, is sent instead.',
     },
     REFUSED_BY_DESTINATION: { description: 'Sent, and refused; `detail` tells the known possible reasons.' },
+    OPTED_OUT: {
+      description:
+        'The person, or nobody knows who, took an address of theirs off the list. Opt-outs are never overridden.',
+    },
     UNCONFIRMED: { description: 'Sent, but the outcome was never learned.' },
   },
 });

@@ -1,10 +1,15 @@
+import type { EntityManager } from 'typeorm';
 import { Batch, BatchState } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
+import { LedgerTask } from '../entities/ledger.js';
 import { RejectionReason } from '../entities/rejection.js';
 import type { Transaction } from '../database.js';
-import { decideEntries, plannedIn, type PlannedEntry } from './ledger.js';
+import { confirmEntries, doubtEntries, releaseEntries } from './decide-entries.js';
+import { type RemovalWindow } from './ledger.js';
+import { plannedIn, type PlannedEntry } from './planned.js';
+import { rejectPeople, type Rejected } from './reject-people.js';
 import { addRejections } from './rejections.js';
-import type { EngineServices } from './run-context.js';
+import type { RunContext } from './run-context.js';
 import { addUp, count, type Counter } from './run-states.js';
 
 /*
@@ -23,7 +28,10 @@ import { addUp, count, type Counter } from './run-states.js';
  * which goes out again (PLANNED), three times at most; the outcome cannot be learned any more (UNCONFIRMED; the receipt
  * stays, so that it can still be asked for).
  *
- * SETTLED, UNCONFIRMED and DROPPED are final. A batch and the counters of its run change in one transaction.
+ * UNCONFIRMED: the run has ended without knowing. The next run of the ledger asks once more, before it sends anything
+ * (see past-batches.ts); the answer makes it RESOLVED, and the figures of the old run stay as they were.
+ *
+ * SETTLED, RESOLVED and DROPPED are final. A batch and the counters of its run change in one transaction.
  */
 
 /** How often a batch that the destination lost is sent again. */
@@ -31,16 +39,12 @@ export const MAX_LOSSES = 3;
 
 type Added = Partial<Record<Counter, number>>;
 
-/** A batch's contacts, some of whom did not arrive. */
-export interface Refusal {
-  readonly entry: PlannedEntry;
-  readonly detail: string;
-}
+/** What deciding a batch needs of a run. */
+export type BatchContext = Pick<RunContext, 'services' | 'run' | 'clockThere'>;
 
 /** Changes a batch, its people and its run's counters in one transaction, and then tells who watches the run. */
 async function decide(
-  services: EngineServices,
-  run: ExportRun,
+  { services, run }: BatchContext,
   batch: Batch,
   changes: Partial<Batch>,
   people?: (transaction: Transaction) => Promise<Added>,
@@ -64,69 +68,69 @@ async function decide(
 }
 
 /** The destination queued the batch. */
-export async function acceptBatch(
-  services: EngineServices,
-  run: ExportRun,
-  batch: Batch,
-  receipt: string,
-): Promise<void> {
-  const acceptedAt = new Date(services.clock.now());
+export async function acceptBatch(context: BatchContext, batch: Batch, receipt: string): Promise<void> {
+  const acceptedAt = new Date(context.services.clock.now());
   // A batch that was lost and is accepted once more holds people who count as accepted already.
   const accepted = batch.losses === 0 ? batch.contacts : 0;
-  await decide(services, run, batch, { state: BatchState.ACCEPTED, receipt, acceptedAt }, () =>
+  await decide(context, batch, { state: BatchState.ACCEPTED, receipt, acceptedAt }, () =>
     Promise.resolve({ accepted }),
   );
 }
 
 /** The batch is to be sent again; `lost` if the destination had accepted it. */
-export async function replanBatch(
-  services: EngineServices,
-  run: ExportRun,
-  batch: Batch,
-  { lost = false } = {},
-): Promise<void> {
+export async function replanBatch(context: BatchContext, batch: Batch, { lost = false } = {}): Promise<void> {
   const losses = batch.losses + (lost ? 1 : 0);
   const mayHaveArrived = batch.mayHaveArrived || lost;
-  await decide(services, run, batch, { state: BatchState.PLANNED, losses, mayHaveArrived });
+  await decide(context, batch, { state: BatchState.PLANNED, losses, mayHaveArrived });
 }
 
 /** The destination is done: these contacts were refused, the others are confirmed. */
 export async function settleBatch(
-  services: EngineServices,
-  run: ExportRun,
+  context: BatchContext,
   batch: Batch,
-  refused: readonly Refusal[],
+  refused: readonly Rejected[],
 ): Promise<void> {
-  await decide(services, run, batch, { state: BatchState.SETTLED }, async (transaction) => {
-    await rejectPeople(transaction, run, refused);
-    const confirmed = await decideEntries(transaction.manager, run, batch, { delivered: true });
-    return { confirmed, rejected: refused.length };
+  await decide(context, batch, { state: BatchState.SETTLED }, async ({ manager }) => {
+    const rejected = await rejectPeople(manager, context, refused, { mayHaveArrived: true });
+    const confirmed = await confirmEntries(manager, context.run, batch, windowOf(context, batch));
+    return { ...rejected, confirmed };
   });
 }
 
 /** Nothing was queued: these contacts are refused for good, the others of the batch go out again. */
 export async function dropRefused(
-  services: EngineServices,
-  run: ExportRun,
+  context: BatchContext,
   batch: Batch,
-  refused: readonly Refusal[],
+  refused: readonly Rejected[],
 ): Promise<void> {
-  const left = batch.contacts - refused.length;
-  const state = left === 0 ? BatchState.SETTLED : BatchState.PLANNED;
-  await decide(services, run, batch, { state, contacts: left }, async (transaction) => {
-    await rejectPeople(transaction, run, refused);
-    return { rejected: refused.length };
+  const { mayHaveArrived } = batch;
+  await decide(context, batch, without(batch, refused.length), ({ manager }) =>
+    rejectPeople(manager, context, refused, { mayHaveArrived }),
+  );
+}
+
+/** These leavers are wanted by another export by now: they stay on the list, and nothing is to be done about them. */
+export async function releaseLeavers(
+  context: BatchContext,
+  batch: Batch,
+  entries: readonly PlannedEntry[],
+): Promise<void> {
+  await decide(context, batch, without(batch, entries.length), async ({ manager }) => {
+    const keys = entries.map(({ emailKey }) => emailKey);
+    const released = await releaseEntries(manager, context.run, keys);
+    return { leavers: -released, toSend: -released };
   });
 }
 
+function without(batch: Batch, people: number): Partial<Batch> {
+  const contacts = batch.contacts - people;
+  return { state: contacts === 0 ? BatchState.SETTLED : BatchState.PLANNED, contacts };
+}
+
 /** Nobody knows, and nobody will learn in this run, what became of the batch. */
-export async function leaveUnconfirmed(
-  services: EngineServices,
-  run: ExportRun,
-  batch: Batch,
-  detail: string,
-): Promise<void> {
-  await decide(services, run, batch, { state: BatchState.UNCONFIRMED }, async ({ manager }) => {
+export async function leaveUnconfirmed(context: BatchContext, batch: Batch, detail: string): Promise<void> {
+  const { run } = context;
+  await decide(context, batch, { state: BatchState.UNCONFIRMED }, async ({ manager }) => {
     const entries = await plannedIn(manager, run, batch);
     const reason = RejectionReason.UNCONFIRMED;
     await addRejections(
@@ -134,22 +138,21 @@ export async function leaveUnconfirmed(
       run.id,
       entries.map(({ profileId, wanted }) => ({ profileId, email: wanted[0], reason, detail })),
     );
-    return { unconfirmed: await decideEntries(manager, run, batch, { delivered: false }) };
+    return { unconfirmed: await doubtEntries(manager, run, batch, windowOf(context, batch)) };
   });
 }
 
 /** Puts two halves in the place of a batch that was refused without naming anybody. @returns the halves, PLANNED. */
 export async function splitBatch(
-  services: EngineServices,
-  run: ExportRun,
+  context: BatchContext,
   batch: Batch,
   entries: readonly PlannedEntry[],
 ): Promise<Batch[]> {
   const middle = Math.ceil(entries.length / 2);
   const halves = [entries.slice(0, middle), entries.slice(middle)].map((half) =>
-    newBatch(run, half, BatchState.PLANNED, batch.intentAt, batch),
+    newBatch(context.run, half, BatchState.PLANNED, batch.intentAt, batch),
   );
-  await decide(services, run, batch, { state: BatchState.DROPPED }, async ({ manager }) => {
+  await decide(context, batch, { state: BatchState.DROPPED }, async ({ manager }) => {
     await manager.save(Batch, halves);
     return {};
   });
@@ -170,13 +173,18 @@ export async function planBatch(
   return manager.save(Batch, newBatch(run, entries, BatchState.PLANNED, at));
 }
 
+/** What the halves of a batch have from it. */
+type Inherited = Pick<Batch, 'losses' | 'mayHaveArrived' | 'begunAt'>;
+
+const NOT_BEGUN: Inherited = { losses: 0, mayHaveArrived: false, begunAt: null };
+
 /** A batch row for these entries, not yet written. */
 export function newBatch(
   run: ExportRun,
   entries: readonly PlannedEntry[],
   state: BatchState,
   intentAt: Date,
-  { losses, mayHaveArrived }: Pick<Batch, 'losses' | 'mayHaveArrived'> = { losses: 0, mayHaveArrived: false },
+  { losses, mayHaveArrived, begunAt }: Inherited = NOT_BEGUN,
 ): Batch {
   const [first, last] = [entries[0], entries.at(-1)];
   if (first === undefined || last === undefined) throw new Error('A batch needs at least one contact');
@@ -184,6 +192,7 @@ export function newBatch(
     runId: run.id,
     fromKey: first.emailKey,
     toKey: last.emailKey,
+    checked: first.task === LedgerTask.PUT_CHECKED,
     contacts: entries.length,
     state,
     confirmed: 0,
@@ -192,31 +201,27 @@ export function newBatch(
     mayHaveArrived,
     losses,
     intentAt,
+    begunAt,
     receipt: null,
     acceptedAt: null,
   });
 }
 
-async function rejectPeople(
-  { manager }: Transaction,
+/** Where the batches of a run have got to in the ledger: those of people who were looked up first, or the others. */
+export async function lastKeyTaken(
+  reader: EntityManager,
   run: ExportRun,
-  refused: readonly Refusal[],
-): Promise<void> {
-  if (refused.length === 0) return;
-  await decideEntries(
-    manager,
-    run,
-    refused.map(({ entry }) => entry.emailKey),
-    { delivered: false },
+  { checked }: { checked: boolean },
+): Promise<string> {
+  const [row] = await reader.query<[{ last: string | null }]>(
+    `SELECT MAX("toKey") AS "last" FROM "batches" WHERE "runId" = $1 AND ${checked ? '' : 'NOT '}"checked"`,
+    [run.id],
   );
-  await addRejections(
-    manager,
-    run.id,
-    refused.map(({ entry, detail }) => ({
-      profileId: entry.profileId,
-      email: entry.wanted[0],
-      reason: RejectionReason.REFUSED_BY_DESTINATION,
-      detail,
-    })),
-  );
+  return row.last ?? '';
+}
+
+/** When what a batch did took effect, by the destination's clock: after its first intent, and by now. */
+function windowOf({ clockThere }: BatchContext, { begunAt }: Batch): RemovalWindow | undefined {
+  const to = clockThere();
+  return begunAt === null || to === undefined ? undefined : { from: begunAt.getTime(), to };
 }

@@ -4,8 +4,9 @@ import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import { Rejection, RejectionReason } from '../entities/rejection.js';
 import { leaveUnconfirmed } from './batches.js';
-import { countPlanned } from './ledger.js';
-import type { EngineServices, RunContext } from './run-context.js';
+import { forgetRefusals } from './decide-entries.js';
+import { countPlanned } from './planned.js';
+import type { RunContext } from './run-context.js';
 import { moveRun, RunMovedError } from './run-states.js';
 
 /**
@@ -14,8 +15,11 @@ import { moveRun, RunMovedError } from './run-states.js';
  * @param skipped why the run ends before anything was planned, if it does.
  */
 export async function closeRun(context: RunContext, skipped: Problem | null = null): Promise<void> {
-  const { services, run, problem } = context;
-  await endUnknownBatches(services, run);
+  const { services, run } = context;
+  await endUnknownBatches(context);
+  const isFull = accountLooksFull(run);
+  if (isFull) await forgetRefusals(services.database, run);
+  const problem = context.problem ?? (isFull ? accountFull(run) : null);
   // They stay marked with the run's number, which no other run of the export ever has.
   const notSent = run.ledgerId === null ? 0 : await countPlanned(services.database.reader, run);
   await services.database.transact(async ({ manager, afterCommit }) => {
@@ -44,13 +48,16 @@ export async function closeRun(context: RunContext, skipped: Problem | null = nu
 }
 
 /** What may have arrived, or was accepted, when the run ended is unconfirmed, not unsent. */
-async function endUnknownBatches(services: EngineServices, run: ExportRun): Promise<void> {
+async function endUnknownBatches(context: RunContext): Promise<void> {
+  const { services, run } = context;
   const unknown = await services.database.reader.findBy(Batch, [
     { runId: run.id, state: In([BatchState.SENDING, BatchState.ACCEPTED]) },
     { runId: run.id, state: BatchState.PLANNED, mayHaveArrived: true },
   ]);
-  for (const batch of unknown) await leaveUnconfirmed(services, run, batch, ANSWER_NEVER_CAME);
+  for (const batch of unknown) await leaveUnconfirmed(context, batch, ANSWER_NEVER_CAME);
 }
+
+const REJECTED = [RejectionReason.REFUSED_BY_DESTINATION, RejectionReason.OPTED_OUT];
 
 /** Where the counters contradict the ledger, the batches or the rejections: a bug of ours, told rather than covered. */
 async function disagreementOf(
@@ -58,14 +65,14 @@ async function disagreementOf(
   run: ExportRun,
   notSent: number,
 ): Promise<string | undefined> {
-  const { members, skipped, unchanged, toSend, confirmed, rejected, unconfirmed } = run;
-  const sum = async (column: 'confirmed' | 'rejected' | 'unconfirmed') =>
+  const { members, skipped, unchanged, leavers, toSend, confirmed, rejected, unconfirmed } = run;
+  const sum = async (column: 'confirmed' | 'unconfirmed') =>
     (await manager.sum(Batch, column, { runId: run.id })) ?? 0;
   const facts: [what: string, counted: number, found: number][] = [
-    ['members', members ?? 0, skipped + unchanged + toSend],
+    ['members', members ?? 0, skipped + unchanged + (toSend - leavers)],
     ['to send', toSend, confirmed + rejected + unconfirmed + notSent],
     ['confirmed', confirmed, await sum('confirmed')],
-    ['rejected', rejected, await sum('rejected')],
+    ['rejected', rejected, await manager.countBy(Rejection, { runId: run.id, reason: In(REJECTED) })],
     ['unconfirmed', unconfirmed, await sum('unconfirmed')],
     ['rejections', skipped + rejected + unconfirmed, await manager.countBy(Rejection, { runId: run.id })],
   ];
@@ -84,7 +91,9 @@ function finalState(
   },
 ): { state: ExportRunState; problem: Problem | null } {
   const { problem, skipped, notSent, badAddresses, disagreement } = facts;
-  if (run.state === ExportRunState.CANCELING) return { state: ExportRunState.CANCELED, problem };
+  // A run that was held keeps what it was held for.
+  if (run.state === ExportRunState.CANCELING)
+    return { state: ExportRunState.CANCELED, problem: problem ?? run.problem };
   if (skipped !== null) return { state: ExportRunState.SKIPPED, problem: skipped };
   if (disagreement !== undefined)
     return { state: ExportRunState.FAILED, problem: problem ?? COUNTERS_DISAGREE };
@@ -94,6 +103,24 @@ function finalState(
   }
   const warned = problem !== null || run.rejected + run.unconfirmed + badAddresses > 0;
   return { state: warned ? ExportRunState.SUCCEEDED_WITH_WARNINGS : ExportRunState.SUCCEEDED, problem };
+}
+
+/**
+ * A destination that refuses most newcomers, and has nothing against the others, is probably full: then it is not about
+ * these people, and they are tried again.
+ */
+function accountLooksFull({ newcomers, newcomersRefused }: ExportRun): boolean {
+  return newcomersRefused * 2 > newcomers;
+}
+
+function accountFull({ newcomers, newcomersRefused }: ExportRun): Problem {
+  const [refused, all] = [newcomersRefused, newcomers].map((figure) => figure.toLocaleString('en'));
+  return {
+    code: 'ACCOUNT_FULL',
+    message: `The destination refused ${refused} of the ${all} new contacts: the account is probably full.`,
+    remedy:
+      "Look at the account's contact limit (planExport shows it where the key may read it), make room or raise it, then run the export again.",
+  };
 }
 
 const ANSWER_NEVER_CAME = 'The run ended before the destination said what became of the batch.';

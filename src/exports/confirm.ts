@@ -8,11 +8,13 @@ import {
 } from '../destinations/destination.js';
 import { openCredentials } from '../connections/credentials.js';
 import { ConnectionFailedError } from '../errors.js';
-import { leaveUnconfirmed, MAX_LOSSES, replanBatch, settleBatch, type Refusal } from './batches.js';
-import { plannedIn } from './ledger.js';
+import { leaveUnconfirmed, MAX_LOSSES, replanBatch, settleBatch } from './batches.js';
+import { reportFailing } from './call-destination.js';
+import { plannedIn } from './planned.js';
 import { emailKeyOf } from './mapping.js';
+import type { Rejected } from './reject-people.js';
 import { SendingEndedError, urgency, type RunContext } from './run-context.js';
-import { reportFailing, type Parcel } from './send.js';
+import type { Parcel } from './send.js';
 
 /** A batch without an outcome is not given up before it was asked about this often, however late the answers come. */
 const MIN_QUESTIONS = 5;
@@ -24,9 +26,9 @@ const MIN_QUESTIONS = 5;
  * @throws {ShutdownError} when the process stops; the receipt is kept, and followed up after the next start.
  */
 export async function followUp(context: RunContext, batch: Batch): Promise<Parcel | undefined> {
-  const { services, limits, run } = context;
+  const { services, limits } = context;
   const lostAt = (batch.acceptedAt?.getTime() ?? 0) + limits.lostAfterMs;
-  let waitMs = limits.outcomeIntervalMs;
+  let waitMs = limits.firstOutcomeMs;
   for (let questions = 1; ; questions += 1) {
     const answer = await ask(context, batch, waitMs);
     if (answer.state === 'COMPLETED') {
@@ -34,7 +36,7 @@ export async function followUp(context: RunContext, batch: Batch): Promise<Parce
       return undefined;
     }
     if (answer.state === 'UNASKABLE') {
-      await leaveUnconfirmed(services, run, batch, answer.detail);
+      await leaveUnconfirmed(context, batch, answer.detail);
       return undefined;
     }
     const silent = services.clock.now() >= lostAt && questions >= MIN_QUESTIONS;
@@ -91,36 +93,38 @@ async function credentialsFor({ run, services }: RunContext): Promise<Credential
 
 /** Decides every contact of a completed batch; a failure that is nobody's makes all of them uncertain. */
 async function settle(
-  { services, run }: RunContext,
+  context: RunContext,
   batch: Batch,
   failures: readonly string[],
   possibleReasons: string,
 ): Promise<void> {
-  const refused = new Map<string, Refusal>();
+  const { services, run } = context;
+  const refused = new Map<string, Rejected>();
   const entries = failures.length === 0 ? [] : await plannedIn(services.database.reader, run, batch);
   const byKey = new Map(entries.map((entry) => [entry.emailKey, entry]));
   for (const failure of failures) {
     const entry = byKey.get(emailKeyOf(failure));
     if (entry === undefined) {
-      await leaveUnconfirmed(services, run, batch, UNKNOWN_FAILURE);
+      await leaveUnconfirmed(context, batch, UNKNOWN_FAILURE);
       return;
     }
     refused.set(entry.emailKey, { entry, detail: possibleReasons });
   }
-  await settleBatch(services, run, batch, [...refused.values()]);
+  await settleBatch(context, batch, [...refused.values()]);
 }
 
 async function sendAgainOrGiveUp(
-  { services, run, sending }: RunContext,
+  context: RunContext,
   batch: Batch,
   detail: string,
 ): Promise<Parcel | undefined> {
+  const { services, run, sending } = context;
   if (batch.losses >= MAX_LOSSES || sending.signal.aborted) {
-    await leaveUnconfirmed(services, run, batch, detail);
+    await leaveUnconfirmed(context, batch, detail);
     return undefined;
   }
   services.logger.warn({ runId: run.id, batch: batch.id, why: detail }, 'batch lost');
-  await replanBatch(services, run, batch, { lost: true });
+  await replanBatch(context, batch, { lost: true });
   const entries = await plannedIn(services.database.reader, run, batch);
   return { batch, entries, failures: 0, dueAt: 0 };
 }

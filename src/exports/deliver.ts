@@ -1,5 +1,6 @@
 import { ExportRunPhase } from '../entities/export-run.js';
 import type { Batch } from '../entities/batch.js';
+import { checkPeople } from './check-people.js';
 import { followUp } from './confirm.js';
 import { openOutbox } from './outbox.js';
 import {
@@ -24,7 +25,7 @@ export async function deliver(context: RunContext): Promise<void> {
   const { outbox, accepted } = await openOutbox(context);
   const carried = new Set<Promise<void>>();
   const failures: unknown[] = [];
-  /** Parcels that wait for their turn or are being handed over. */
+  /** Parcels that wait for their turn or are being handed over, and people who are looked up first. */
   let leaving = 0;
 
   /** Nothing more is sent; receipts are still followed up, unless somebody else has the run or the process stops. */
@@ -76,7 +77,18 @@ export async function deliver(context: RunContext): Promise<void> {
     else await follow(result.accepted);
   };
 
+  const check = async () => {
+    leaving += 1;
+    await checkPeople(context, (entries) => {
+      outbox.pack(entries);
+      bell.ring();
+    }).finally(() => {
+      leaving -= 1;
+    });
+  };
+
   for (const batch of accepted) carry(follow(batch));
+  carry(check());
   try {
     while (!sending.signal.aborted) {
       const seen = bell.count();

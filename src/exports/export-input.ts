@@ -40,6 +40,16 @@ export function parseExportName(input: string): string {
   return name;
 }
 
+/** A whole share in percent, 0 to 100. @throws {BadInputError} */
+export function parseHoldPercent(input: number): number {
+  if (Number.isInteger(input) && input >= 0 && input <= 100) return input;
+  throw new BadInputError(
+    'leaverHoldPercent',
+    `${input} is no share in percent.`,
+    'Give a whole number from 0 (holds every run that takes somebody off the list) to 100 (holds only those that take everybody).',
+  );
+}
+
 /** The mapping, with attributes that exist. @throws {BadInputError} with the nearest name. */
 export async function parseMapping(services: ExportInputServices, input: Mapping): Promise<Mapping> {
   const { email, firstName = null, lastName = null, phone = null } = input;

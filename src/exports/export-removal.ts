@@ -8,7 +8,6 @@ import { Ledger } from '../entities/ledger.js';
 import type { User } from '../entities/user.js';
 import { ConflictError, NotFoundError } from '../errors.js';
 import { UNFINISHED } from './run-states.js';
-import { clearStaging } from './staging.js';
 
 /** Rows that one step removes: some 50 ms. */
 const CHUNK = 10_000;
@@ -51,7 +50,6 @@ export async function removeTracesOfExports({ database }: { readonly database: D
     });
   }
   for (const ledger of await orphans(database.reader, Ledger)) {
-    await clearStaging(database, ledger.id);
     await removeInSteps(database, 'ledger_entries', 'emailKey', '"ledgerId" = $1', ledger.id);
     await database.transact(async ({ manager }) => {
       await manager.delete(Ledger, { id: ledger.id });

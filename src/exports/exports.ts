@@ -1,4 +1,4 @@
-import { Export, ExportSegment, type Mapping } from '../entities/export.js';
+import { Export, ExportSegment, type LeaverPolicy, type Mapping } from '../entities/export.js';
 import type { User } from '../entities/user.js';
 import { ConflictError } from '../errors.js';
 import { newId } from '../ids.js';
@@ -6,6 +6,7 @@ import { assertSameAccount, changeExport, writeSegments, type ExportServices } f
 import {
   findList,
   parseExportName,
+  parseHoldPercent,
   parseMapping,
   parseSegmentIds,
   usableConnection,
@@ -19,6 +20,8 @@ export interface NewExport {
   readonly listId: string;
   readonly segmentIds: readonly string[];
   readonly mapping: Mapping;
+  readonly leavers: LeaverPolicy;
+  readonly leaverHoldPercent: number;
   readonly runAutomations: boolean;
 }
 
@@ -28,6 +31,8 @@ export interface ExportChanges {
   readonly listId?: string | null;
   readonly segmentIds?: readonly string[] | null;
   readonly mapping?: Mapping | null;
+  readonly leavers?: LeaverPolicy | null;
+  readonly leaverHoldPercent?: number | null;
   readonly runAutomations?: boolean | null;
 }
 
@@ -39,6 +44,7 @@ export interface ExportChanges {
 export async function createExport(services: ExportServices, actor: User, input: NewExport): Promise<Export> {
   const { reader } = services.database;
   const name = parseExportName(input.name);
+  const leaverHoldPercent = parseHoldPercent(input.leaverHoldPercent);
   const mapping = await parseMapping(services, input.mapping);
   const segmentIds = await parseSegmentIds(reader, input.segmentIds);
   const checked = await usableConnection(reader, input.connectionId);
@@ -51,6 +57,8 @@ export async function createExport(services: ExportServices, actor: User, input:
     list,
     account: checked.account,
     mapping,
+    leavers: input.leavers,
+    leaverHoldPercent,
     runAutomations: input.runAutomations,
     createdAt: now,
     updatedAt: now,
@@ -77,6 +85,7 @@ export async function updateExport(
   const { reader } = services.database;
   const before = await getExport(services, id);
   const name = ifGiven(changes.name, parseExportName);
+  const leaverHoldPercent = ifGiven(changes.leaverHoldPercent, parseHoldPercent);
   const mapping = await ifGiven(changes.mapping, (input) => parseMapping(services, input));
   const segmentIds = await ifGiven(changes.segmentIds, (ids) => parseSegmentIds(reader, ids));
   const moved = await ifGiven(changes.listId, async (listId) => {
@@ -94,6 +103,8 @@ export async function updateExport(
       name: name ?? found.name,
       mapping: mapping ?? found.mapping,
       list: moved?.list ?? found.list,
+      leavers: changes.leavers ?? found.leavers,
+      leaverHoldPercent: leaverHoldPercent ?? found.leaverHoldPercent,
       runAutomations: changes.runAutomations ?? found.runAutomations,
     };
   });

@@ -1,28 +1,34 @@
 import type { EntityManager } from 'typeorm';
-import { execute, jsonArray, jsonItem, jsonList } from '../bulk-sql.js';
+import { execute, jsonTable } from '../bulk-sql.js';
 import type { Database } from '../database.js';
-import type { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
-import { Ledger } from '../entities/ledger.js';
+import { Export, type LeaverPolicy } from '../entities/export.js';
+import { Ledger, LedgerTask, Standing } from '../entities/ledger.js';
+import type { NextEntry } from './differences.js';
 import { filledFields, type WantedContact } from './mapping.js';
 
-/** A contact of the ledger that a run still has to decide. */
-export interface PlannedEntry {
-  readonly emailKey: string;
-  readonly profileId: string;
-  readonly wanted: WantedContact;
-  readonly everSent: number;
+/** A ledger, and the ones of other exports to the same list of the same account. */
+export interface LedgerPlace {
+  /** Null: nothing was ever sent. */
+  readonly ledgerId: number | null;
+  readonly neighbours: readonly Neighbour[];
+}
+
+export interface Neighbour {
+  readonly ledgerId: number;
+  /** Its export still sends to this list. */
+  readonly attached: boolean;
+  readonly policy: LeaverPolicy;
+}
+
+/** When a removal may have taken effect, in ms since 1970 by the destination's clock. */
+export interface RemovalWindow {
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Entries that one statement changes at most. */
 const STEP = 20_000;
-
-interface PlannedRow {
-  emailKey: string;
-  profileId: string;
-  wanted: string;
-  everSent: number;
-}
 
 /** The ledger of an export at one list of one account, made when it is first needed. */
 export async function ledgerOf(manager: EntityManager, run: ExportRun): Promise<Ledger> {
@@ -30,166 +36,159 @@ export async function ledgerOf(manager: EntityManager, run: ExportRun): Promise<
   return (await manager.findOneBy(Ledger, key)) ?? (await manager.save(Ledger, manager.create(Ledger, key)));
 }
 
-/** The entries after `afterKey` that the run still has to send, in key order. */
-export async function plannedAfter(
+/** The ledger of an export's list, if there is one, with those of the other exports to the same list. */
+export async function placeOf(
   manager: EntityManager,
-  run: ExportRun,
-  afterKey: string,
-  limit: number,
-): Promise<PlannedEntry[]> {
-  return readPlanned(manager, run, '"emailKey" > $3', [afterKey], limit);
+  { exportId, account, listId }: Pick<ExportRun, 'exportId' | 'account' | 'listId'>,
+): Promise<LedgerPlace> {
+  const ledgers = await manager.findBy(Ledger, { account, listId });
+  const neighbours: Neighbour[] = [];
+  for (const ledger of ledgers.filter((other) => other.exportId !== exportId)) {
+    const other = await manager.findOneBy(Export, { id: ledger.exportId });
+    if (other === null) continue;
+    const attached = other.connectionId !== null && other.account === account && other.list.id === listId;
+    neighbours.push({ ledgerId: ledger.id, attached, policy: other.leavers });
+  }
+  return { ledgerId: ledgers.find((ledger) => ledger.exportId === exportId)?.id ?? null, neighbours };
 }
 
-/** The entries of a batch that are still to be decided, in key order. */
-export async function plannedIn(
+/** Writes entries, in key order, in one statement. */
+export async function writeEntries(
   manager: EntityManager,
   run: ExportRun,
-  batch: Batch,
-): Promise<PlannedEntry[]> {
-  const range = [batch.fromKey, batch.toKey];
-  return readPlanned(manager, run, '"emailKey" >= $3 AND "emailKey" <= $4', range, batch.contacts);
-}
-
-async function readPlanned(
-  manager: EntityManager,
-  run: ExportRun,
-  where: string,
-  keys: string[],
-  limit: number,
-): Promise<PlannedEntry[]> {
-  const rows = await manager.query<PlannedRow[]>(
-    `SELECT "emailKey", "profileId", "wanted", "everSent" FROM "ledger_entries"
-     WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND ${where} ORDER BY "emailKey" LIMIT ${limit}`,
-    [run.ledgerId, run.number, ...keys],
+  entries: readonly NextEntry[],
+): Promise<void> {
+  if (entries.length === 0) return;
+  const rows = entries.map((entry) => [
+    entry.emailKey,
+    entry.profileId,
+    entry.planned ? run.number : null,
+    entry.task,
+    entry.wanted,
+    entry.gone ? 1 : 0,
+    entry.doubt,
+    filledFields(JSON.parse(entry.wanted) as WantedContact),
+    entry.refusal === null ? null : JSON.stringify(entry.refusal),
+  ]);
+  const changing = ['profileId', 'plannedRun', 'task', 'wanted', 'gone', 'doubt', 'filled', 'refusal'];
+  const columns = ['emailKey', ...changing].map((column) => `"${column}"`).join(', ');
+  await execute(
+    manager,
+    `INSERT INTO "ledger_entries" ("ledgerId", "standing", "everSent", ${columns})
+     SELECT $1, ${Standing.NEVER_DELIVERED}, 0, ${columns} FROM ${jsonTable('$2', ['emailKey', ...changing])} AS "rows" WHERE TRUE
+     ON CONFLICT ("ledgerId", "emailKey") DO UPDATE SET
+       ${changing.map((column) => `"${column}" = excluded."${column}"`).join(', ')}`,
+    [run.ledgerId, JSON.stringify(rows)],
   );
-  return rows.map((row) => ({ ...row, wanted: JSON.parse(row.wanted) as WantedContact }));
 }
 
-/** How many entries the run has planned and not decided. */
-export async function countPlanned(manager: EntityManager, run: ExportRun): Promise<number> {
-  const [row] = await manager.query<[{ planned: number }]>(
-    `SELECT COUNT(*) AS "planned" FROM "ledger_entries" WHERE "ledgerId" = $1 AND "plannedRun" = $2`,
-    [run.ledgerId, run.number],
+/** Whether anybody of the ledger is no member any more. */
+export async function anybodyIsGone(manager: EntityManager, run: ExportRun): Promise<boolean> {
+  const rows = await manager.query<unknown[]>(
+    `SELECT 1 FROM "ledger_entries" WHERE "ledgerId" = $1 AND "gone" LIMIT 1`,
+    [run.ledgerId],
   );
-  return row.planned;
+  return rows.length > 0;
 }
-
-/** The same within the keys from `from` up to, not including, `to`. */
-export async function countPlannedIn(
-  manager: EntityManager,
-  run: ExportRun,
-  { from, to }: { from: string; to: string | undefined },
-): Promise<number> {
-  const [row] = await manager.query<[{ planned: number }]>(
-    `SELECT COUNT(*) AS "planned" FROM "ledger_entries" WHERE "ledgerId" = $1 AND "plannedRun" = $2
-     AND "emailKey" >= $3 ${to === undefined ? '' : 'AND "emailKey" < $4'}`,
-    [run.ledgerId, run.number, from, ...(to === undefined ? [] : [to])],
-  );
-  return row.planned;
-}
-
-const DELIVERED = '"ledger_entries"."delivered"';
-
-/** The optional fields of a contact by their place in `wanted` and `delivered`; the first item is the address. */
-const FIELDS = [1, 2, 3];
 
 /**
- * An SQL condition on a ledger entry: the destination holds what the JSON in `wanted` asks for. A field that is not
- * mapped is not asked for. An address that differs by case alone is the same.
+ * Lets newcomers be looked up first whose profile had another address before: that one may have opted out.
+ * @param range of keys: after `after`, up to and including `to`.
  */
-export function isDelivered(wanted: string): string {
-  const holds = FIELDS.map((field) => {
-    const value = jsonItem(wanted, field);
-    return `(${value} IS NULL OR ${value} = COALESCE(${jsonItem(DELIVERED, field)}, ''))`;
-  });
-  return [`${DELIVERED} IS NOT NULL AND NOT "ledger_entries"."doubtful"`, ...holds].join(' AND ');
+export async function checkMovers(
+  manager: EntityManager,
+  run: ExportRun,
+  { after, to }: KeyRange,
+): Promise<void> {
+  await execute(
+    manager,
+    `UPDATE "ledger_entries" SET "task" = ${LedgerTask.CHECK}
+     WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND "task" = ${LedgerTask.PUT}
+       AND "standing" = ${Standing.NEVER_DELIVERED}
+       AND "emailKey" > $3 ${to === null ? '' : 'AND "emailKey" <= $4'}
+       AND EXISTS (SELECT 1 FROM "ledger_entries" AS "former"
+         WHERE "former"."ledgerId" = $1 AND "former"."gone"
+           AND "former"."profileId" = "ledger_entries"."profileId")`,
+    [run.ledgerId, run.number, after, ...(to === null ? [] : [to])],
+  );
 }
 
-/** What the destination holds once the wanted contact is confirmed: a field that was not sent is as it was. */
-const DELIVERED_NOW = jsonArray([
-  jsonItem('"wanted"', 0),
-  ...FIELDS.map((field) => `COALESCE(${jsonItem('"wanted"', field)}, ${jsonItem('"delivered"', field)})`),
-]);
+/** The addresses that a profile had before: what of it the ledger still knows, and wants no more. */
+export async function formerAddresses(
+  manager: EntityManager,
+  run: ExportRun,
+  profileId: string,
+): Promise<{ emailKey: string; wanted: WantedContact }[]> {
+  const rows = await manager.query<{ emailKey: string; wanted: string }[]>(
+    `SELECT "emailKey", "wanted" FROM "ledger_entries"
+     WHERE "ledgerId" = $1 AND "gone" AND "profileId" = $2 ORDER BY "emailKey"`,
+    [run.ledgerId, profileId],
+  );
+  return rows.map(({ emailKey, wanted }) => ({ emailKey, wanted: JSON.parse(wanted) as WantedContact }));
+}
+
+/** When the contact was taken off the list by this export or another one to the same list. */
+export async function removalsOf(
+  manager: EntityManager,
+  { account, listId }: ExportRun,
+  emailKey: string,
+): Promise<RemovalWindow[]> {
+  const rows = await manager.query<{ removals: string }[]>(
+    `SELECT "removals" FROM "ledger_entries" JOIN "ledgers" ON "ledgers"."id" = "ledgerId"
+     WHERE "account" = $1 AND "listId" = $2 AND "emailKey" = $3 AND "removals" IS NOT NULL`,
+    [account, listId, emailKey],
+  );
+  return rows.flatMap(({ removals }) =>
+    (JSON.parse(removals) as [number, number][]).map(([from, to]) => ({ from, to })),
+  );
+}
+
+/** Whether a run to the same list is about to take the address off it, or does not know yet whether it has. */
+export async function isRemovalUnderWay(
+  manager: EntityManager,
+  { account, listId }: ExportRun,
+  emailKey: string,
+): Promise<boolean> {
+  const rows = await manager.query<unknown[]>(
+    `SELECT 1 FROM "export_runs" AS "run" JOIN "ledger_entries" AS "entry"
+       ON "entry"."ledgerId" = "run"."ledgerId" AND "entry"."plannedRun" = "run"."number"
+     WHERE "run"."account" = $1 AND "run"."state" IN ('RUNNING', 'CANCELING') AND "run"."listId" = $2
+       AND "entry"."emailKey" = $3 AND "entry"."task" = ${LedgerTask.REMOVE}`,
+    [account, listId, emailKey],
+  );
+  return rows.length > 0;
+}
+
+/** Some keys of a ledger: those after `after`, up to and including `to`; null: to the end. */
+export interface KeyRange {
+  readonly after: string;
+  readonly to: string | null;
+}
+
+/** Cuts the ledger into ranges that one statement can walk. */
+export async function* keyRanges(reader: EntityManager, run: ExportRun): AsyncGenerator<KeyRange> {
+  let after = '';
+  for (let to: string | null = ''; to !== null; after = to ?? '') {
+    const [row]: { emailKey: string }[] = await reader.query(
+      `SELECT "emailKey" FROM "ledger_entries" WHERE "ledgerId" = $1 AND "emailKey" > $2
+       ORDER BY "emailKey" LIMIT 1 OFFSET ${STEP}`,
+      [run.ledgerId, after],
+    );
+    to = row?.emailKey ?? null;
+    yield { after, to };
+  }
+}
 
 /** Forgets that the run planned anybody, in steps of some 50 ms. */
 export async function unplan(database: Database, run: ExportRun): Promise<void> {
-  for (let left = STEP; left === STEP;) {
-    left = await database.transact(({ manager }) =>
+  for await (const { after, to } of keyRanges(database.reader, run)) {
+    await database.transact(({ manager }) =>
       execute(
         manager,
-        `UPDATE "ledger_entries" SET "plannedRun" = NULL WHERE "ledgerId" = $1 AND "emailKey" IN
-         (SELECT "emailKey" FROM "ledger_entries" WHERE "ledgerId" = $1 AND "plannedRun" = $2 LIMIT ${STEP})`,
-        [run.ledgerId, run.number],
+        `UPDATE "ledger_entries" SET "plannedRun" = NULL WHERE "ledgerId" = $1 AND "plannedRun" = $2
+         AND "emailKey" > $3 ${to === null ? '' : 'AND "emailKey" <= $4'}`,
+        [run.ledgerId, run.number, after, ...(to === null ? [] : [to])],
       ),
     );
   }
-}
-
-/**
- * Notes, with the intent, that what was delivered is in doubt from now on, and which optional fields go out non-empty: an
- * empty value must be sent for them later, so that the destination clears what it may hold.
- */
-export async function noteSent(
-  manager: EntityManager,
-  run: ExportRun,
-  entries: readonly PlannedEntry[],
-): Promise<void> {
-  const byMask = Map.groupBy(entries, ({ wanted }) => filledFields(wanted));
-  for (const [mask, group] of byMask) {
-    await execute(
-      manager,
-      `UPDATE "ledger_entries" SET "doubtful" = TRUE, "everSent" = "everSent" | $1
-       WHERE "ledgerId" = $2 AND "emailKey" IN ${jsonList('$3')}`,
-      [mask, run.ledgerId, JSON.stringify(group.map(({ emailKey }) => emailKey))],
-    );
-  }
-}
-
-/**
- * Decides the entries of a batch, or those of the keys given, that the run has not decided yet: delivered as wanted, or
- * not.
- * @returns how many there were.
- */
-export async function decideEntries(
-  manager: EntityManager,
-  run: ExportRun,
-  which: Batch | readonly string[],
-  { delivered }: { delivered: boolean },
-): Promise<number> {
-  const [where, keys] =
-    'fromKey' in which
-      ? ['"emailKey" >= $3 AND "emailKey" <= $4', [which.fromKey, which.toKey]]
-      : [`"emailKey" IN ${jsonList('$3')}`, [JSON.stringify(which)]];
-  return execute(
-    manager,
-    `UPDATE "ledger_entries" SET "plannedRun" = NULL${delivered ? `, "delivered" = ${DELIVERED_NOW}, "doubtful" = FALSE` : ''}
-     WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND ${where}`,
-    [run.ledgerId, run.number, ...keys],
-  );
-}
-
-/**
- * Whether another run on the same list has one of these addresses in a batch under way. The importer works batches in
- * an order of its own: with two undecided ones for an address nobody could tell which values won, or whose failure was
- * reported. Only addresses in common wait: a small run is not held up by a big one with other people. CROSS JOIN keeps
- * SQLite to this order; by itself it looks every address up once for each batch under way.
- */
-export async function isHeldByAnotherRun(
-  manager: EntityManager,
-  run: ExportRun,
-  entries: readonly PlannedEntry[],
-): Promise<boolean> {
-  const [row] = await manager.query<[{ held: number }]>(
-    `SELECT EXISTS (
-       SELECT 1 FROM "export_runs" AS "other" CROSS JOIN "ledger_entries" AS "theirs" CROSS JOIN "batches"
-       WHERE "other"."account" = $1 AND "other"."state" IN ('RUNNING', 'CANCELING')
-         AND "other"."listId" = $2 AND "other"."id" <> $3
-         AND "theirs"."ledgerId" = "other"."ledgerId" AND "theirs"."plannedRun" = "other"."number"
-         AND "theirs"."emailKey" IN ${jsonList('$4')}
-         AND "batches"."runId" = "other"."id" AND "batches"."state" IN ('SENDING', 'ACCEPTED')
-         AND "batches"."fromKey" <= "theirs"."emailKey" AND "batches"."toKey" >= "theirs"."emailKey"
-     ) AS "held"`,
-    [run.account, run.listId, run.id, JSON.stringify(entries.map(({ emailKey }) => emailKey))],
-  );
-  return Boolean(row.held);
 }

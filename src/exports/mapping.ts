@@ -1,6 +1,7 @@
 import type { Contact } from '../destinations/destination.js';
 import type { Mapping } from '../entities/export.js';
 import type { Attributes } from '../entities/profile.js';
+import { LedgerTask } from '../entities/ledger.js';
 import { RejectionReason } from '../entities/rejection.js';
 
 /**
@@ -13,6 +14,14 @@ export type WantedContact = readonly [
   lastName: string | null,
   phone: string | null,
 ];
+
+/** A member with a usable address, on its way into the ledger. */
+export interface WantedMember {
+  readonly emailKey: string;
+  readonly profileId: string;
+  /** A WantedContact as JSON: two that want the same are the same text. */
+  readonly wanted: string;
+}
 
 export type Mapped =
   | { readonly emailKey: string; readonly wanted: WantedContact }
@@ -55,12 +64,22 @@ export function mapProfile(
   };
 }
 
+/** What decides how a contact is sent. */
+export interface Sendable {
+  readonly task: LedgerTask;
+  readonly wanted: WantedContact;
+  /** As bits of `LedgerEntry.everSent`. */
+  readonly everSent: number;
+}
+
 /**
  * The contact as it is sent: values that are empty are left out, unless the field was ever sent non-empty: then it goes
  * empty, so that the destination clears it. The first delivery thus never wipes what somebody else entered there.
  */
-export function contactOf(wanted: WantedContact, everSent: number): Contact {
-  const contact: { -readonly [Field in keyof Contact]: Contact[Field] } = { email: wanted[0] };
+export function contactOf({ task, wanted, everSent }: Sendable): Contact {
+  const [email] = wanted;
+  if (task === LedgerTask.REMOVE) return { email, unsubscribe: true };
+  const contact: { -readonly [Field in keyof Contact]: Contact[Field] } = { email };
   OPTIONAL_FIELDS.forEach(({ name, bit }, index) => {
     const value = wanted[index + 1];
     if (value === null || value === undefined) return;

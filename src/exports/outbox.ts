@@ -1,9 +1,7 @@
 import { In } from 'typeorm';
-import type { EntityManager } from 'typeorm';
 import { Batch, BatchState } from '../entities/batch.js';
-import type { ExportRun } from '../entities/export-run.js';
-import { planBatch } from './batches.js';
-import { isHeldByAnotherRun, plannedAfter, plannedIn, type PlannedEntry } from './ledger.js';
+import { lastKeyTaken, planBatch } from './batches.js';
+import { isHeldByAnotherRun, plannedAfter, plannedIn, type PlannedEntry } from './planned.js';
 import { contactOf } from './mapping.js';
 import type { RunContext } from './run-context.js';
 import type { Parcel } from './send.js';
@@ -17,11 +15,16 @@ export interface Outbox {
   readonly take: () => Promise<Parcel | undefined>;
   /** Puts parcels in that are to be sent (again). */
   readonly put: (parcels: readonly Parcel[]) => void;
+  /** Packs contacts that were looked up first, and puts the parcels in. */
+  readonly pack: (entries: readonly PlannedEntry[]) => void;
   /** When the next parcel that waits is due, in ms since 1970; undefined: none waits for a time. */
   readonly dueAt: () => number | undefined;
   /** Whether everything was taken. */
   readonly isEmpty: () => boolean;
 }
+
+/** Contacts that are read ahead of the sending. */
+const READ_AHEAD = 5_000;
 
 /** Parcels that may be set aside for other runs before the outbox waits for these. */
 const MAX_HELD = 4;
@@ -45,20 +48,21 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
   );
   /** Parcels that wait for another run's batch; whatever decides it rings the bell. */
   const held: Parcel[] = [];
-  let cursor = await lastKeyTaken(reader, run);
+  let cursor = await lastKeyTaken(reader, run, { checked: false });
+  let read: PlannedEntry[] = [];
   let ledgerIsRead = false;
 
   const nextOfLedger = async (): Promise<Parcel | undefined> => {
-    if (ledgerIsRead) return undefined;
-    const { contactsPerBatch } = context.limits;
     // Two more than fit: a contact that would be left alone gets company, because singles have a slower pace.
-    const entries = await plannedAfter(reader, run, cursor, contactsPerBatch + 2);
-    const taken = entries.slice(0, howMany(context, entries));
-    const last = taken.at(-1);
-    ledgerIsRead = taken.length === entries.length;
-    if (last === undefined) return undefined;
-    cursor = last.emailKey;
-    return { batch: undefined, entries: taken, failures: 0, dueAt: 0 };
+    const enough = context.limits.contactsPerBatch + 2;
+    if (read.length < enough && !ledgerIsRead) {
+      const more = await plannedAfter(reader, run, cursor, READ_AHEAD);
+      read = read.concat(more);
+      ledgerIsRead = more.length < READ_AHEAD;
+      cursor = read.at(-1)?.emailKey ?? cursor;
+    }
+    const taken = read.splice(0, howMany(context, read));
+    return taken.length === 0 ? undefined : newParcel(taken);
   };
 
   const withRow = (entries: readonly PlannedEntry[]) =>
@@ -76,39 +80,42 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
           const due = waiting.findIndex((parcel) => parcel.dueAt <= now);
           const parcel = due === -1 ? await nextOfLedger() : waiting.splice(due, 1)[0];
           if (parcel === undefined) return undefined;
-          if (!(await isHeldByAnotherRun(reader, run, parcel.entries))) return parcel;
+          if (!context.hasCompany() || !(await isHeldByAnotherRun(reader, run, parcel.entries)))
+            return parcel;
           held.push({ ...parcel, batch: parcel.batch ?? (await withRow(parcel.entries)) });
         }
         return undefined;
       },
       put: (parcels) => waiting.push(...parcels),
+      pack: (entries) => {
+        for (let left = entries; left.length > 0;) {
+          const count = howMany(context, left);
+          waiting.push(newParcel(left.slice(0, count)));
+          left = left.slice(count);
+        }
+      },
       dueAt: () => {
         if (waiting.length === 0 || held.length === MAX_HELD) return undefined;
         return Math.min(...waiting.map((parcel) => parcel.dueAt));
       },
-      isEmpty: () => ledgerIsRead && waiting.length + held.length === 0,
+      isEmpty: () => ledgerIsRead && read.length + waiting.length + held.length === 0,
     },
   };
+}
+
+function newParcel(entries: readonly PlannedEntry[]): Parcel {
+  return { batch: undefined, entries, failures: 0, dueAt: 0 };
 }
 
 /** How many of the entries, all that are left or more than fit, the next batch takes. */
 function howMany({ destination, limits, run }: RunContext, entries: readonly PlannedEntry[]): number {
   let bytes = 0;
   let fits = 0;
-  for (const { wanted, everSent } of entries.slice(0, limits.contactsPerBatch)) {
-    bytes += destination.bytesOf(contactOf(wanted, everSent), run.listId);
+  for (const entry of entries.slice(0, limits.contactsPerBatch)) {
+    bytes += destination.bytesOf(contactOf(entry), run.listId);
     if (bytes > limits.bytesPerBatch && fits > 0) break;
     fits += 1;
   }
   const leavesOneAlone = entries.length - fits === 1 && entries.length < limits.contactsPerBatch + 2;
   return leavesOneAlone && fits > 2 ? fits - 1 : fits;
-}
-
-/** Where the batches of the run have got to in the ledger. */
-async function lastKeyTaken(reader: EntityManager, run: ExportRun): Promise<string> {
-  const [row] = await reader.query<[{ last: string | null }]>(
-    `SELECT MAX("toKey") AS "last" FROM "batches" WHERE "runId" = $1`,
-    [run.id],
-  );
-  return row.last ?? '';
 }

@@ -1,56 +1,160 @@
-import type { DestinationLimits } from '../destinations/destination.js';
+import type { DestinationLimits, Quota } from '../destinations/destination.js';
 
 /** What a request costs: a batch of several contacts, a batch of one, or any other call. */
 export type RequestKind = 'BATCH' | 'SINGLE' | 'CALL';
 
 /**
- * When an account may be called next. The destination counts calls over a minute and over a second, for everybody who
- * uses the account; evenly spaced calls at the destination's own limits never break either, whichever way its windows
- * slide. Each call is spaced from the moment at which the one before it really began: making up for one that began late
- * would put 101 batches into the minute that starts with it, and the refusal costs another minute.
+ * When an account may be called next. Three rules for each of its quotas, in which every single is a batch too, and
+ * every batch a call:
+ *
+ * 1. **The quota, whatever the wire does.** The destination counts a request when it arrives: after it began here and
+ *    before its answer was here. So a request counts from its begin until a whole window after its *answer*, and the
+ *    next begins only when less than the quota count. However they were delayed on their way, no window of the
+ *    destination's, sliding or fixed, can then hold more than it allows.
+ * 2. **Evenly spaced**, so that others who use the account find room at any time. Slots lie on a grid; a request that
+ *    begins a little late (a slow disk, a busy processor) keeps its place on it, and those after it make the lateness
+ *    up, at half the interval at the least. Calls as such make up for nothing: their second is short, and others need
+ *    it too.
+ * 3. **No burst after a pause.** Who is later than `MAX_LATENESS` was not late but away: the grid begins anew.
+ *
+ * **When the destination refuses nevertheless**, because others use the account too, nothing begins until it may be
+ * asked again, and then the grid begins anew. Refused again soon after, the account's pace is lowered: each time to
+ * three quarters, down to a quarter. It rises again steadily, from nothing to the full pace within `RECOVERY_WINDOWS`:
+ * rather slowly, for each refusal by the importer costs a minute.
  */
 export interface Pace {
-  /** The first moment (ms since 1970) at which a request of this kind may begin. */
+  /**
+   * The first moment (ms since 1970) at which a request of this kind may begin, as far as is known now; Infinity when
+   * that depends on requests that are still under way.
+   */
   readonly earliest: (kind: RequestKind) => number;
-  /** Notes that a request begins at `now`. */
-  readonly spend: (kind: RequestKind, now: number) => void;
-  /** Nothing begins before `until`: the destination asked to be left alone. */
+  /** Notes that a request begins at `now`. To be told when it has ended: until then it counts. */
+  readonly spend: (kind: RequestKind, now: number) => Ended;
+  /**
+   * The destination refused a request and asks to be left alone: nothing begins before `until`. What was under way
+   * when it did so is refused along with it; that counts as one refusal.
+   */
   readonly pauseUntil: (until: number) => void;
 }
+
+/** Notes that a request was answered, or that no answer will come any more. */
+export type Ended = (now: number) => void;
 
 /** What is known of the past, so that a worker that takes an account over does not overrun its quotas. */
 export interface PastRequest {
   readonly kind: RequestKind;
+  /** When it began, or earlier. */
   readonly at: number;
+  /** When it was answered, or later. */
+  readonly endedAt: number;
 }
+
+/** Part of a quota's window: lateness up to this is made up for. */
+const MAX_LATENESS = 0.1;
+/** Part of the interval that lies between two requests at the least while lateness is made up for. */
+const CATCH_UP_GAP = 0.5;
+/** A clock's reading may be older than the moment by this much. */
+const CLOCK_GRAIN_MS = 1;
+
+const LOWERED_TO = 0.75;
+const LOWEST_SHARE = 0.25;
+/** In windows of the batches' quota, which are the destination's minutes. */
+const SOON_WINDOWS = 10;
+const RECOVERY_WINDOWS = 20;
 
 /** Makes the pace of one account. */
 export function createPace(limits: DestinationLimits, past: readonly PastRequest[] = []): Pace {
-  const intervals: Record<RequestKind, number> = {
-    BATCH: limits.batchIntervalMs,
-    SINGLE: limits.singleIntervalMs,
-    CALL: limits.callIntervalMs,
+  const lanes: Record<RequestKind, Lane> = {
+    BATCH: createLane(limits.batchQuota, limits.batchIntervalMs, CATCH_UP_GAP),
+    SINGLE: createLane(limits.singleQuota, limits.singleIntervalMs, CATCH_UP_GAP),
+    CALL: createLane(limits.callQuota, limits.callIntervalMs, 1),
   };
-  const nextAt: Record<RequestKind, number> = { BATCH: 0, SINGLE: 0, CALL: 0 };
-  let pausedUntil = 0;
+  const minuteMs = limits.batchQuota.windowMs;
+  let begunAt = 0;
+  let pausedUntil = -Infinity;
+  let lowered = { share: 1, at: 0 };
 
-  /** A single is a batch too, and every batch is a call: each spends the slots of all that it is. */
-  const slotsOf = (kind: RequestKind): RequestKind[] =>
-    kind === 'CALL' ? ['CALL'] : kind === 'BATCH' ? ['CALL', 'BATCH'] : ['CALL', 'BATCH', 'SINGLE'];
+  /** The part of the full pace that the account is called at. */
+  const shareAt = (now: number) =>
+    Math.min(1, lowered.share + Math.max(0, now - lowered.at) / (RECOVERY_WINDOWS * minuteMs));
 
-  const earliest = (kind: RequestKind) => Math.max(pausedUntil, ...slotsOf(kind).map((slot) => nextAt[slot]));
-
-  const spend = (kind: RequestKind, now: number) => {
-    for (const slot of slotsOf(kind)) nextAt[slot] = now + intervals[slot];
+  const spend = (kind: RequestKind, now: number): Ended => {
+    begunAt = now;
+    const counted = LANES_OF[kind].map((lane) => lanes[lane].begin(now, shareAt(now)));
+    return (endedAt) => {
+      for (const ended of counted) ended(endedAt);
+    };
   };
 
-  for (const request of [...past].sort((a, b) => a.at - b.at)) spend(request.kind, request.at);
+  for (const { kind, at, endedAt } of [...past].sort((a, b) => a.at - b.at)) {
+    // Nothing of the past is made up for: it may have held more requests than are known.
+    for (const lane of LANES_OF[kind]) lanes[lane].rest(at);
+    spend(kind, at)(endedAt);
+  }
 
   return {
-    earliest,
+    earliest: (kind) => Math.max(pausedUntil, ...LANES_OF[kind].map((lane) => lanes[lane].earliest())),
     spend,
     pauseUntil: (until) => {
+      const isAnother = begunAt >= pausedUntil;
+      const isSoon = begunAt - pausedUntil < SOON_WINDOWS * minuteMs;
+      if (isAnother && isSoon) {
+        lowered = { share: Math.max(LOWEST_SHARE, shareAt(begunAt) * LOWERED_TO), at: until };
+      }
       pausedUntil = Math.max(pausedUntil, until);
+      for (const lane of Object.values(lanes)) lane.rest(until);
+    },
+  };
+}
+
+/** The quotas that a request uses up. */
+const LANES_OF: Record<RequestKind, readonly RequestKind[]> = {
+  CALL: ['CALL'],
+  BATCH: ['CALL', 'BATCH'],
+  SINGLE: ['CALL', 'BATCH', 'SINGLE'],
+};
+
+/** One quota, as it stands. */
+interface Lane {
+  readonly earliest: () => number;
+  readonly begin: (now: number, share: number) => Ended;
+  /** The grid begins anew then, if it is not later anyway. */
+  readonly rest: (until: number) => void;
+}
+
+/** @param minGap from one begin to the next at the least, as a part of the interval. */
+function createLane(quota: Quota, intervalMs: number, minGap: number): Lane {
+  /** The requests that count, or counted last: as many as the quota allows. */
+  const counting: { until: number }[] = [];
+  let slotAt = 0;
+  let gapEndsAt = 0;
+
+  const firstToEnd = () => Math.min(...counting.map(({ until }) => until));
+
+  return {
+    earliest: () => Math.max(slotAt, gapEndsAt, counting.length < quota.calls ? 0 : firstToEnd()),
+
+    begin: (now, share) => {
+      const spacingMs = intervalMs / share;
+      const isLate = now - slotAt <= quota.windowMs * MAX_LATENESS;
+      slotAt = (isLate ? slotAt : now) + spacingMs;
+      gapEndsAt = now + spacingMs * minGap;
+      if (counting.length === quota.calls) {
+        const first = firstToEnd();
+        counting.splice(
+          counting.findIndex(({ until }) => until === first),
+          1,
+        );
+      }
+      const request = { until: Infinity };
+      counting.push(request);
+      return (endedAt) => {
+        request.until = endedAt + CLOCK_GRAIN_MS + quota.windowMs;
+      };
+    },
+
+    rest: (until) => {
+      slotAt = Math.max(slotAt, until);
     },
   };
 }

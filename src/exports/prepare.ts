@@ -1,159 +1,240 @@
-import { In } from 'typeorm';
-import { ExportRunPhase, type ExportRun } from '../entities/export-run.js';
-import { Export, ExportSegment } from '../entities/export.js';
-import type { Mapping } from '../entities/export.js';
+import { In, type EntityManager } from 'typeorm';
+import { ExportRunPhase } from '../entities/export-run.js';
+import { Export, ExportSegment, LeaverPolicy, type Mapping } from '../entities/export.js';
+import { Standing } from '../entities/ledger.js';
 import type { Problem } from '../entities/problem.js';
-import type { Profile } from '../entities/profile.js';
-import { Rejection } from '../entities/rejection.js';
+import { Rejection, RejectionReason } from '../entities/rejection.js';
 import { Segment, SegmentState } from '../entities/segment.js';
 import { Connection } from '../entities/connection.js';
-import { countMembers, memberPages } from '../profiles/members.js';
-import { ledgerOf, unplan } from './ledger.js';
-import { mapProfile } from './mapping.js';
+import { countMembers } from '../profiles/members.js';
+import { compareWithLedger, type Finding } from './compare.js';
+import { holdRun, leaverHold } from './hold.js';
+import { anybodyIsGone, checkMovers, keyRanges, ledgerOf, placeOf, unplan, writeEntries } from './ledger.js';
+import type { WantedContact } from './mapping.js';
+import { standingDetail } from './refusals.js';
 import { addRejections, type NewRejection } from './rejections.js';
 import type { RunContext } from './run-context.js';
-import { addUp, count, writeRun } from './run-states.js';
-import {
-  clearStaging,
-  createStaging,
-  rangesOf,
-  stageChunk,
-  writeRange,
-  type Staged,
-  type Staging,
-} from './staging.js';
+import { addUp, count, writeRun, type Counter } from './run-states.js';
+import { openSpill, type Spill } from './spill.js';
+import { stageMembers } from './stage-members.js';
 
-/** Members that are read, mapped and staged at once: statements of some 50 ms. */
-const PAGE = 10_000;
+/** What a run is to send, as its export and its segments are configured when it prepares. */
+export interface RunPlan {
+  readonly mapping: Mapping;
+  readonly profileLimit: number;
+  readonly generations: readonly number[];
+  readonly removesLeavers: boolean;
+  readonly leaverHoldPercent: number;
+}
+
+/** READY: it may send. SKIPPED: there is nothing to send, and why. HELD: somebody must approve it first. */
+export type Preparation =
+  { readonly state: 'READY' | 'HELD' } | { readonly state: 'SKIPPED'; readonly problem: Problem };
 
 /**
  * Works out who is to be sent, and writes it into the ledger:
  *
  * 1. pin the segments' members as they are now, and make room for what an interrupted preparation left;
  * 2. refuse what is too many, before anything is sent;
- * 3. walk the members by id, map each, set aside who has no usable address, stage the others;
- * 4. write the ledger in key order; of profiles with one address the first by id is planned.
+ * 3. walk the members by id, map each, set aside who has no usable address, sort the others by address;
+ * 4. compare them with the ledger, address by address, and plan the differences;
+ * 5. hold the run if it would take many contacts off the list.
  *
  * Interrupted, it begins again from 1.
- * @returns why the run must be skipped; null: it is ready to send.
  * @throws the reason of `context.sending` when the run is cancelled meanwhile.
  */
-export async function prepare(context: RunContext): Promise<Problem | null> {
+export async function prepare(context: RunContext): Promise<Preparation> {
   const { run, services } = context;
-  const { mapping, profileLimit } = await begin(context);
-  const generations = run.generations ?? [];
-  if (generations.length === 0) return NO_ACTIVE_SEGMENT;
-  const members = await countMembers(services.database.reader, generations);
-  if (members > profileLimit) return tooMany(members, profileLimit);
-
-  await services.database.transact(({ manager }) => writeRun(manager, run, { members }));
+  const plan = await begin(context);
+  const size = await problemWith(services.database.reader, plan);
+  if ('problem' in size) return { state: 'SKIPPED', problem: size.problem };
+  await services.database.transact(({ manager }) => writeRun(manager, run, { members: size.members }));
   services.hub.changed(run.id);
-  const staging = await stageMembers(context, generations, mapping);
-  await writeLedger(context, staging);
-  await services.database.transact(async ({ manager, afterCommit }) => {
-    const members = run.skipped + run.unchanged + run.toSend;
-    await writeRun(manager, run, { phase: ExportRunPhase.SENDING, members });
-    afterCommit(() => services.hub.changed(run.id));
-  });
-  return null;
+  await using spill = await openSpill(services.scratchDirectory);
+  await stage(context, plan, spill);
+  const delivered = await planDifferences(context, plan, spill);
+  await checkWhoMoved(context);
+  return await finish(context, { delivered, holdPercent: plan.leaverHoldPercent });
+}
+
+/** Why nothing can be sent by this plan, or how many members it has. */
+export async function problemWith(
+  reader: EntityManager,
+  { generations, profileLimit }: RunPlan,
+): Promise<{ problem: Problem; count: number } | { members: number }> {
+  if (generations.length === 0) return { problem: NO_ACTIVE_SEGMENT, count: 0 };
+  const count = await countMembers(reader, generations);
+  return count > profileLimit ? { problem: tooMany(count, profileLimit), count } : { members: count };
 }
 
 /** Takes back what an unfinished preparation planned and counted; the run then ends as if it had looked at nobody. */
 export async function discardPreparation({ run, services }: RunContext): Promise<void> {
-  if (run.ledgerId !== null) {
-    await clearStaging(services.database, run.ledgerId);
-    await unplan(services.database, run);
-  }
+  if (run.ledgerId !== null) await unplan(services.database, run);
   await services.database.transact(async ({ manager }) => {
     await manager.delete(Rejection, { runId: run.id });
-    await writeRun(manager, run, { members: null, skipped: 0, unchanged: 0, toSend: 0, generations: null });
+    const nothing = {
+      members: null,
+      skipped: 0,
+      unchanged: 0,
+      leavers: 0,
+      toSend: 0,
+      newcomers: 0,
+      rejected: 0,
+    };
+    await writeRun(manager, run, { ...nothing, generations: null });
   });
 }
 
-async function begin(context: RunContext): Promise<{ mapping: Mapping; profileLimit: number }> {
+async function begin(context: RunContext): Promise<RunPlan> {
   const { run, services } = context;
   if (run.ledgerId !== null) await discardPreparation(context);
   return services.database.transact(async ({ manager, afterCommit }) => {
-    const { mapping } = await manager.findOneByOrFail(Export, { id: run.exportId });
-    const { profileLimit } = await manager.findOneByOrFail(Connection, { id: run.connectionId });
-    const uses = await manager.findBy(ExportSegment, { exportId: run.exportId });
-    const active = await manager.findBy(Segment, {
-      id: In(uses.map((use) => use.segmentId)),
-      state: SegmentState.ACTIVE,
-    });
-    // A segment that never had members has no generation; -1 names none, and tells it from an inactive one.
-    const generations = active.map((segment) => segment.generation ?? -1);
+    const plan = await readPlan(manager, run);
     const ledger = await ledgerOf(manager, run);
+    const generations = [...plan.generations];
     await writeRun(manager, run, { phase: ExportRunPhase.PREPARING, generations, ledgerId: ledger.id });
     afterCommit(() => services.hub.changed(run.id));
-    return { mapping, profileLimit };
+    return plan;
   });
 }
 
-async function stageMembers(
-  context: RunContext,
-  generations: readonly number[],
-  mapping: Mapping,
-): Promise<Staging> {
-  const { run, services } = context;
-  const { ledgerId } = ready(run);
-  const staging = createStaging();
-  // Whatever a process left there that died.
-  await clearStaging(services.database, ledgerId);
-  for await (const page of memberPages(services.database.reader, generations, PAGE)) {
+/** How the export, its connection and its segments are configured now. */
+export async function readPlan(
+  manager: EntityManager,
+  { exportId, connectionId }: { exportId: string; connectionId: string },
+): Promise<RunPlan> {
+  const { mapping, leavers, leaverHoldPercent } = await manager.findOneByOrFail(Export, { id: exportId });
+  const { profileLimit } = await manager.findOneByOrFail(Connection, { id: connectionId });
+  const uses = await manager.findBy(ExportSegment, { exportId });
+  const active = await manager.findBy(Segment, {
+    id: In(uses.map((use) => use.segmentId)),
+    state: SegmentState.ACTIVE,
+  });
+  return {
+    mapping,
+    profileLimit,
+    // A segment that never had members has no generation; -1 names none, and tells it from an inactive one.
+    generations: active.map((segment) => segment.generation ?? -1),
+    // The members of an inactive segment have not left.
+    removesLeavers: leavers === LeaverPolicy.UNSUBSCRIBE && active.length === uses.length,
+    leaverHoldPercent,
+  };
+}
+
+async function stage(context: RunContext, plan: RunPlan, spill: Spill): Promise<void> {
+  const { run, services, destination } = context;
+  const { reader } = services.database;
+  for await (const rejections of stageMembers(reader, plan.generations, plan.mapping, destination, spill)) {
     context.sending.signal.throwIfAborted();
-    const { staged, rejections } = mapPage(context, page, mapping);
-    const added = { skipped: rejections.length };
-    await services.database.transact(async ({ manager, afterCommit }) => {
-      await count(manager, run, added);
-      await stageChunk(manager, ledgerId, staging, staged);
+    await write(context, { skipped: rejections.length }, (manager) =>
+      addRejections(manager, run.id, rejections),
+    );
+  }
+}
+
+/** @returns how many contacts of this export were on the list before. */
+async function planDifferences(context: RunContext, plan: RunPlan, spill: Spill): Promise<number> {
+  const { run, services } = context;
+  const { reader } = services.database;
+  const place = await placeOf(reader, run);
+  const rules = { force: run.force, removesLeavers: plan.removesLeavers, now: services.clock.now() };
+  let delivered = 0;
+  for await (const findings of compareWithLedger(reader, place, spill, rules)) {
+    context.sending.signal.throwIfAborted();
+    const rejections = findings.flatMap(rejectionsOf);
+    const entries = findings.flatMap(({ next }) => next ?? []);
+    await write(context, countFindings(findings), async (manager) => {
+      await writeEntries(manager, run, entries);
       await addRejections(manager, run.id, rejections);
-      afterCommit(() => {
-        addUp(run, added);
-        services.hub.changed(run.id);
-      });
     });
+    delivered += findings.filter(({ known }) => known?.standing === Standing.ON_LIST).length;
   }
-  return staging;
+  return delivered;
 }
 
-function mapPage(
-  { destination }: RunContext,
-  page: Profile[],
-  mapping: Mapping,
-): { staged: Staged[]; rejections: NewRejection[] } {
-  const staged: Staged[] = [];
-  const rejections: NewRejection[] = [];
-  for (const { id, attributes } of page) {
-    const mapped = mapProfile(attributes, mapping, (email) => destination.emailProblem(email));
-    if ('wanted' in mapped) staged.push({ ...mapped, profileId: id });
-    else rejections.push({ ...mapped, profileId: id });
+/** What a group of findings adds to the counters. */
+export function countFindings(findings: readonly Finding[]) {
+  const added = { skipped: 0, unchanged: 0, leavers: 0, toSend: 0, newcomers: 0, rejected: 0 };
+  for (const { fate, member, duplicates } of findings) {
+    added.skipped += duplicates.length;
+    if (fate === 'NONE') continue;
+    if (fate === 'UNCHANGED') {
+      added.unchanged += 1;
+      continue;
+    }
+    added.toSend += 1;
+    if (member === undefined) added.leavers += 1;
+    if (fate === 'NEW') added.newcomers += 1;
+    if (fate === 'REFUSED') added.rejected += 1;
   }
-  return { staged, rejections };
+  return added satisfies Partial<Record<Counter, number>>;
 }
 
-async function writeLedger(context: RunContext, staging: Staging): Promise<void> {
+/** Who shares an address with a profile before them, and whose refusal still stands. */
+function rejectionsOf({ member, known, duplicates, refusal }: Finding): NewRejection[] {
+  const rejections: NewRejection[] = duplicates.map((duplicate) => ({
+    profileId: duplicate.profileId,
+    email: addressOf(duplicate.wanted),
+    reason: RejectionReason.DUPLICATE_EMAIL,
+    detail: `The profile ${member?.profileId ?? ''} has the same address.`,
+  }));
+  const person = member ?? known;
+  if (refusal !== undefined && person !== undefined) {
+    const { profileId, wanted } = person;
+    const detail = standingDetail(refusal);
+    rejections.push({ profileId, email: addressOf(wanted), reason: refusal.reason, detail });
+  }
+  return rejections;
+}
+
+function addressOf(wanted: string): string {
+  return (JSON.parse(wanted) as WantedContact)[0];
+}
+
+/** A newcomer whose profile had another address before is looked up first: that one may have opted out. */
+async function checkWhoMoved(context: RunContext): Promise<void> {
   const { run, services } = context;
-  const { ledgerId } = ready(run);
-  for (const range of rangesOf(staging)) {
+  const { database } = services;
+  if (run.newcomers === 0 || !(await anybodyIsGone(database.reader, run))) return;
+  for await (const range of keyRanges(database.reader, run)) {
     context.sending.signal.throwIfAborted();
-    await services.database.transact(async ({ manager, afterCommit }) => {
-      const { planned, unchanged, duplicates } = await writeRange(manager, run, staging, range);
-      const added = { toSend: planned, unchanged, skipped: duplicates };
-      await count(manager, run, added);
-      afterCommit(() => {
-        addUp(run, added);
-        services.hub.changed(run.id);
-      });
-    });
+    await write(context, {}, (manager) => checkMovers(manager, run, range));
   }
-  await clearStaging(services.database, ledgerId);
 }
 
-/** A run that prepares has its ledger. */
-function ready(run: ExportRun): { ledgerId: number } {
-  if (run.ledgerId === null) throw new Error('The run has no ledger yet');
-  return { ledgerId: run.ledgerId };
+async function finish(
+  { run, services }: RunContext,
+  facts: { delivered: number; holdPercent: number },
+): Promise<Preparation> {
+  const { leavers, approvedLeavers } = run;
+  const hold = leaverHold({ ...facts, leavers, approvedLeavers });
+  await services.database.transact(async (transaction) => {
+    const members = run.skipped + run.unchanged + run.toSend - run.leavers;
+    if (hold !== null) {
+      await writeRun(transaction.manager, run, { members });
+      await holdRun(services, transaction, run, hold);
+      return;
+    }
+    await writeRun(transaction.manager, run, { phase: ExportRunPhase.SENDING, members });
+    transaction.afterCommit(() => services.hub.changed(run.id));
+  });
+  return { state: hold === null ? 'READY' : 'HELD' };
+}
+
+/** Writes a step of the preparation with what it adds to the counters. */
+async function write(
+  { run, services }: RunContext,
+  added: Partial<Record<Counter, number>>,
+  work: (manager: EntityManager) => Promise<void>,
+): Promise<void> {
+  await services.database.transact(async ({ manager, afterCommit }) => {
+    await count(manager, run, added);
+    await work(manager);
+    afterCommit(() => {
+      addUp(run, added);
+      services.hub.changed(run.id);
+    });
+  });
 }
 
 const NO_ACTIVE_SEGMENT: Problem = {

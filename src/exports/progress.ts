@@ -4,7 +4,7 @@ import { isFinal } from './run-states.js';
 
 @ObjectType({
   description:
-    'How far a run is. members = skipped + unchanged + toSend; in a final state toSend = confirmed + rejected + unconfirmed + notSent.',
+    'How far a run is. members = skipped + unchanged + (toSend - leavers); in a final state toSend = confirmed + rejected + unconfirmed + notSent.',
 })
 export class ExportRunProgress {
   @Field(() => Int, { description: 'Grows with every published change.' })
@@ -19,11 +19,16 @@ export class ExportRunProgress {
 
   @Field(() => Float, {
     nullable: true,
-    description: 'People whose outcome became known, for each minute so far.',
+    description:
+      'People whose outcome became known, for each minute so far; null while nobody is, and for a run that was ever ' +
+      'held: nobody was sent in those days.',
   })
   ratePerMinute!: number | null;
 
-  @Field(() => Int, { nullable: true, description: 'Seconds until the end, at the rate so far.' })
+  @Field(() => Int, {
+    nullable: true,
+    description: 'Seconds until the end, at the rate so far; null without a rate, and in a final state.',
+  })
   etaSeconds!: number | null;
 
   @Field(() => Int, {
@@ -40,7 +45,15 @@ export class ExportRunProgress {
   })
   unchanged!: number;
 
-  @Field(() => Int, { description: 'People to be sent: new, or changed since they were delivered.' })
+  @Field(() => Int, {
+    description:
+      'Contacts that an earlier run delivered and that are no members now, to be taken off the list. 0 under KEEP.',
+  })
+  leavers!: number;
+
+  @Field(() => Int, {
+    description: 'People to be sent: new, changed since they were delivered, or leaving.',
+  })
   toSend!: number;
 
   @Field(() => Int, { description: 'Queued by the destination; that alone is no success.' })
@@ -68,6 +81,7 @@ export function progressOf(run: ExportRun, now: number): ExportRunProgress {
     members,
     skipped,
     unchanged,
+    leavers,
     toSend,
     accepted,
     confirmed,
@@ -78,7 +92,7 @@ export function progressOf(run: ExportRun, now: number): ExportRunProgress {
   const decided = confirmed + rejected + unconfirmed;
   const minutes =
     run.startedAt === null ? 0 : ((run.finishedAt?.getTime() ?? now) - run.startedAt.getTime()) / MINUTE_MS;
-  const ratePerMinute = decided > 0 && minutes > 0 ? decided / minutes : null;
+  const ratePerMinute = decided > 0 && minutes > 0 && run.heldAt === null ? decided / minutes : null;
   const left = toSend - decided;
   return {
     sequence,
@@ -88,6 +102,7 @@ export function progressOf(run: ExportRun, now: number): ExportRunProgress {
     members,
     skipped,
     unchanged,
+    leavers,
     toSend,
     accepted,
     confirmed,

@@ -1,10 +1,11 @@
-import { In } from 'typeorm';
+import { Not } from 'typeorm';
 import type { DestinationLimits } from '../destinations/destination.js';
 import { Batch } from '../entities/batch.js';
 import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import { createBell, type Bell } from './bell.js';
 import { createPace, type PastRequest } from './pace.js';
+import type { Queue } from './queue.js';
 import {
   BROKEN,
   cancelSending,
@@ -13,22 +14,27 @@ import {
   type EngineServices,
   type RunContext,
 } from './run-context.js';
-import { RunMovedError, UNFINISHED } from './run-states.js';
+import { ACTIVE, RunMovedError, UNDER_WAY } from './run-states.js';
 import { createTurns } from './turns.js';
 import { endRun, takeUp, workRun } from './work-run.js';
+
+interface PumpServices extends EngineServices {
+  readonly queue: Queue;
+}
 
 /** What all runs of an account share. */
 type Budget = Pick<RunContext, 'pace' | 'turns'>;
 
 /**
  * Works every run of one account until none is left, in one process at a time: the account's quotas are one budget, and
- * only somebody who sees all its runs can keep them and let the small ones go first.
- * @param bell rung when a run of the account was queued or is to be cancelled.
+ * only somebody who sees all its runs can keep them and let the small ones go first. A held run, and what is queued
+ * behind it, waits for a person, not for the pump: it ends, and is rung for again when somebody has decided.
+ * @param bell rung when a run of the account was queued or approved, or is to be cancelled.
  * @param signal aborts when the process stops; the runs then stay as they are and go on after the next start.
  * @throws whatever keeps it from working (a database that cannot be written); nothing is lost, ring the account again.
  */
 export async function pumpAccount(
-  services: EngineServices,
+  services: PumpServices,
   account: string,
   bell: Bell,
   signal: AbortSignal,
@@ -36,17 +42,20 @@ export async function pumpAccount(
   const working = new Map<string, { context: RunContext; done: Promise<void> }>();
   const failures: unknown[] = [];
   let budget: Budget | undefined;
+  /** Not every run that is to be worked is in hand yet. */
+  let isTaking = true;
   const accountBell = createBell(services.clock);
 
   const budgetAt = async (limits: DestinationLimits): Promise<Budget> => {
-    const pace = createPace(limits, await pastRequests(services, account, limits.singleIntervalMs * 20));
+    const pace = createPace(limits, await pastRequests(services, account, limits.batchQuota.windowMs));
     return { pace, turns: createTurns(pace, services.clock) };
   };
 
   const take = async (run: ExportRun) => {
     const connection = await services.database.reader.findOneBy(Connection, { id: run.connectionId });
+    const host = connection?.host ?? '';
     const destination = services.destinations[run.kind];
-    const limits = destination.limits(connection?.host ?? '');
+    const limits = destination.limits(host);
     budget ??= await budgetAt(limits);
     await takeUp(services, run);
     const context: RunContext = {
@@ -55,12 +64,16 @@ export async function pumpAccount(
       destination,
       limits,
       ...budget,
+      clockThere: () => destination.timeAt(host),
+      // Whoever was interrupted may have batches under way before it is taken up again.
+      hasCompany: () => isTaking || sharesList(run, working.values()),
       bell: accountBell,
       sending: new AbortController(),
       asking: new AbortController(),
       problem: null,
     };
     const done = work(context)
+      .then(() => ringElsewhere(services, run))
       .catch((error: unknown) => failures.push(error))
       .then(() => {
         working.delete(run.id);
@@ -74,11 +87,13 @@ export async function pumpAccount(
   try {
     while (!signal.aborted && failures.length === 0) {
       const seen = bell.count();
-      for (const run of await unfinishedRuns(services, account)) {
+      isTaking = true;
+      for (const run of await runsToWork(services, account)) {
         if (!working.has(run.id) && mayStart(run, working.values())) await take(run).catch(ignoreMoved);
         const taken = working.get(run.id);
         if (taken !== undefined && run.state === ExportRunState.CANCELING) cancelSending(taken.context);
       }
+      isTaking = false;
       if (working.size === 0) break;
       await bell.after(seen);
     }
@@ -112,25 +127,59 @@ function mayStart(run: ExportRun, working: Iterable<{ context: RunContext }>): b
   return [...working].every(({ context }) => context.run.exportId !== run.exportId);
 }
 
-async function unfinishedRuns(services: EngineServices, account: string): Promise<ExportRun[]> {
-  const where = { account, state: In(UNFINISHED) };
-  return services.database.reader.find(ExportRun, { where, order: { number: 'ASC' } });
+/** Whether another run that is under way goes to the same list. */
+function sharesList(run: ExportRun, working: Iterable<{ context: RunContext }>): boolean {
+  return [...working].some(({ context }) => context.run.id !== run.id && context.run.listId === run.listId);
 }
 
-/** The account's last batches, so that whoever takes it over does not overrun its quotas. */
+/** What a worker holds or held, and what is queued with nothing of its export under way before it. */
+async function runsToWork({ database }: EngineServices, account: string): Promise<ExportRun[]> {
+  return database.reader
+    .createQueryBuilder(ExportRun, 'run')
+    .where('run.account = :account', { account })
+    .andWhere((query) => {
+      const before = query.subQuery().select('1').from(ExportRun, 'before');
+      before.where('before.exportId = run.exportId AND before.state IN (:...underWay)');
+      return `(run.state IN (:...active) OR (run.state = :queued AND NOT EXISTS ${before.getQuery()}))`;
+    })
+    .setParameters({ active: ACTIVE, queued: ExportRunState.QUEUED, underWay: UNDER_WAY })
+    .orderBy('run.id')
+    .getMany();
+}
+
+/** An export that was attached to another account meanwhile may have its next run queued there, waiting for this one. */
+async function ringElsewhere(
+  { database, queue }: PumpServices,
+  { exportId, account }: ExportRun,
+): Promise<void> {
+  const queued = { exportId, account: Not(account), state: ExportRunState.QUEUED };
+  const next = await database.reader.findOneBy(ExportRun, queued);
+  if (next === null) return;
+  await database.transact((transaction) => {
+    queue.ring(transaction, next.account);
+    return Promise.resolve();
+  });
+}
+
+/**
+ * The account's last batches, so that whoever takes it over does not overrun its quotas. Those that were answered
+ * within the window may have begun in the one before it; of one that nobody saw accepted, the answer may come even now.
+ */
 async function pastRequests(
   services: EngineServices,
   account: string,
   windowMs: number,
 ): Promise<PastRequest[]> {
-  const since = new Date(services.clock.now() - windowMs).toISOString();
+  const now = services.clock.now();
+  const since = new Date(now - 2 * windowMs).toISOString();
   const batches = await services.database.reader
     .createQueryBuilder(Batch, 'batch')
     .innerJoin(ExportRun, 'run', 'run.id = batch.runId')
     .where('run.account = :account AND batch.intentAt >= :since', { account, since })
     .getMany();
-  return batches.map((batch) => ({
-    kind: batch.contacts === 1 ? 'SINGLE' : 'BATCH',
-    at: batch.intentAt.getTime(),
+  return batches.map(({ contacts, intentAt, acceptedAt }) => ({
+    kind: contacts === 1 ? 'SINGLE' : 'BATCH',
+    at: intentAt.getTime(),
+    endedAt: acceptedAt !== null && acceptedAt >= intentAt ? acceptedAt.getTime() : now,
   }));
 }

@@ -19,6 +19,10 @@ export interface EngineServices {
   readonly secretBox: SecretBox;
   readonly destinations: Destinations;
   readonly hub: ProgressHub;
+  /** Rung whenever a run is held. */
+  readonly heldBell: Bell;
+  /** Where large work may spill over: on a disk, readable by nobody else. */
+  readonly scratchDirectory: string;
   /** How long one attempt of a run may take. */
   readonly runDeadlineMs: number;
 }
@@ -32,6 +36,10 @@ export interface RunContext {
   readonly limits: DestinationLimits;
   readonly pace: Pace;
   readonly turns: Turns;
+  /** The destination's clock as its last answer showed it, in ms since 1970; undefined: it has not answered yet. */
+  readonly clockThere: () => number | undefined;
+  /** Whether another run of the account is under way to the same list. */
+  readonly hasCompany: () => boolean;
   /** The account's: rung whenever a batch of one of its runs is decided, and whenever sending ends. */
   readonly bell: Bell;
   /** Aborts when nothing more may be sent: cancelled, a problem, the deadline, a shutdown. */

@@ -7,16 +7,22 @@ import { ExportRun, ExportRunState } from '../entities/export-run.js';
  * A run begins QUEUED. A worker takes it up: RUNNING. Somebody may ask for an end: a queued run is CANCELED at once, a
  * running one is CANCELING while what the destination accepted is followed up, then CANCELED. A running run ends by
  * itself as SUCCEEDED, SUCCEEDED_WITH_WARNINGS, FAILED or, before anything was sent, SKIPPED. Final states have no exits.
+ *
+ * A running run that would do harm (see hold.ts) is HELD before anything was sent. No worker holds it then: it waits for a
+ * person, across restarts. Approved, it is RUNNING again and prepares anew; cancelled, or left alone for too long, it is
+ * CANCELING, and the next worker ends it. Until then it counts as its export's one run under way.
  */
 const NEXT: Record<ExportRunState, readonly ExportRunState[]> = {
   QUEUED: [ExportRunState.RUNNING, ExportRunState.CANCELED],
   RUNNING: [
+    ExportRunState.HELD,
     ExportRunState.CANCELING,
     ExportRunState.SUCCEEDED,
     ExportRunState.SUCCEEDED_WITH_WARNINGS,
     ExportRunState.FAILED,
     ExportRunState.SKIPPED,
   ],
+  HELD: [ExportRunState.RUNNING, ExportRunState.CANCELING],
   CANCELING: [ExportRunState.CANCELED],
   SUCCEEDED: [],
   SUCCEEDED_WITH_WARNINGS: [],
@@ -28,6 +34,9 @@ const NEXT: Record<ExportRunState, readonly ExportRunState[]> = {
 /** The states in which a worker holds the run. */
 export const ACTIVE = [ExportRunState.RUNNING, ExportRunState.CANCELING];
 
+/** The states of which an export has one run at most. */
+export const UNDER_WAY = [...ACTIVE, ExportRunState.HELD];
+
 /** The states that a run can still leave. */
 export const UNFINISHED = Object.values(ExportRunState).filter((state) => NEXT[state].length > 0);
 
@@ -38,7 +47,16 @@ export function isFinal(state: ExportRunState): boolean {
 
 /** The counters that grow while a run goes on. */
 export type Counter =
-  'skipped' | 'unchanged' | 'toSend' | 'accepted' | 'confirmed' | 'rejected' | 'unconfirmed';
+  | 'skipped'
+  | 'unchanged'
+  | 'leavers'
+  | 'toSend'
+  | 'newcomers'
+  | 'newcomersRefused'
+  | 'accepted'
+  | 'confirmed'
+  | 'rejected'
+  | 'unconfirmed';
 
 /** The run is not where its writer believed it to be: somebody else works on it, or has ended it. */
 export class RunMovedError extends Error {

@@ -32,8 +32,8 @@ export interface RunServices {
 const MAX_KEY_LENGTH = 200;
 
 /**
- * Asks for a run. One run of an export is active and at most one more is queued: a request that finds one queued gets
- * that one back, because it will see everything that the request wants sent.
+ * Asks for a run. One run of an export is under way or held, and at most one more is queued: a request that finds one
+ * queued gets that one back, because it will see everything that the request wants sent.
  * @param options.force sends also who is at the destination as wanted; a queued run that is joined becomes a forced one.
  * @param options.idempotencyKey the caller's name for this request: the same again gets the same run.
  * @throws {NotFoundError} for an unknown export, {ConflictError} for a detached one; {ConsentRequiredError},
@@ -78,8 +78,8 @@ export async function requestRun(
 }
 
 /**
- * Asks a run to end. A queued run is cancelled at once; of a running one nothing more is sent, and what the destination
- * accepted is still followed up. A run that is ending or has ended stays as it is.
+ * Asks a run to end. A queued run is cancelled at once; of a running or held one nothing more is sent, and what the
+ * destination accepted is still followed up. A run that is ending or has ended stays as it is.
  * @throws {NotFoundError}
  */
 export async function cancelRun(services: RunServices, _actor: User, id: string): Promise<ExportRun> {
@@ -216,12 +216,17 @@ async function queueRun(
     startedAt: null,
     finishedAt: null,
     cancelRequestedAt: null,
+    heldAt: null,
+    approvedLeavers: null,
     attempt: 1,
     sequence: 0,
     members: null,
     skipped: 0,
     unchanged: 0,
+    leavers: 0,
     toSend: 0,
+    newcomers: 0,
+    newcomersRefused: 0,
     accepted: 0,
     confirmed: 0,
     rejected: 0,

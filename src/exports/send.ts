@@ -1,30 +1,30 @@
 import { Batch, BatchState } from '../entities/batch.js';
-import { Connection, ConnectionState } from '../entities/connection.js';
-import { ExportRun, ExportRunState } from '../entities/export-run.js';
+import { LedgerTask } from '../entities/ledger.js';
 import type { Problem } from '../entities/problem.js';
+import type { Transaction } from '../database.js';
 import {
   FixCredentialsError,
   RefusedContactsError,
   RetryLaterError,
   type Credentials,
 } from '../destinations/destination.js';
-import { SluiceError } from '../errors.js';
-import { openCredentials } from '../connections/credentials.js';
-import { problemOf } from '../connections/problems.js';
 import {
   acceptBatch,
   dropRefused,
   newBatch,
   planBatch,
+  releaseLeavers,
   replanBatch,
   splitBatch,
-  type Refusal,
 } from './batches.js';
-import { lookAgain, listGone } from './conditions.js';
-import { isHeldByAnotherRun, noteSent, plannedIn, type PlannedEntry } from './ledger.js';
+import { MAX_BACKOFF, prove, reportFailing } from './call-destination.js';
+import { lookElsewhere } from './compare.js';
+import { listGone } from './conditions.js';
+import { placeOf } from './ledger.js';
+import { isHeldByAnotherRun, plannedIn, type PlannedEntry } from './planned.js';
 import { contactOf } from './mapping.js';
-import { endSending, SendingEndedError, type EngineServices, type RunContext } from './run-context.js';
-import { RunMovedError } from './run-states.js';
+import type { Rejected } from './reject-people.js';
+import { endSending, SendingEndedError, type RunContext } from './run-context.js';
 
 /** A batch with its contacts, ready to be sent. The batch is undefined until its first intent is committed. */
 export interface Parcel {
@@ -39,21 +39,21 @@ export interface Parcel {
 /** The batch is at the destination, or other parcels are to be sent in its place, or all its people are decided. */
 export type Handover = { readonly accepted: Batch } | { readonly again: readonly Parcel[] };
 
-const MAX_BACKOFF = 60;
-
 /** Sends one parcel whose intent was committed just before, and commits what the request brought. */
 export async function handOver(context: RunContext, parcel: Parcel, intent: Intent): Promise<Handover> {
-  const { run, services } = context;
   if ('held' in intent) return { again: [{ ...parcel, batch: intent.held }] };
-  const { batch, credentials } = intent;
-  const { entries } = parcel;
+  const { batch } = intent;
+  if ('wantedElsewhere' in intent)
+    return { again: await setFree(context, { ...parcel, batch }, intent.wantedElsewhere) };
+  const { run } = context;
+  const { credentials } = intent;
   try {
     const receipt = await context.destination.send(credentials, {
       listId: run.listId,
-      contacts: entries.map(({ wanted, everSent }) => contactOf(wanted, everSent)),
+      contacts: parcel.entries.map(contactOf),
       runAutomations: run.runAutomations,
     });
-    await acceptBatch(services, run, batch, receipt);
+    await acceptBatch(context, batch, receipt);
     return { accepted: batch };
   } catch (error: unknown) {
     if (error instanceof RefusedContactsError) {
@@ -63,7 +63,7 @@ export async function handOver(context: RunContext, parcel: Parcel, intent: Inte
       return { again: [await backOff(context, { ...parcel, batch }, error)] };
     }
     if (error instanceof FixCredentialsError) {
-      await replanBatch(services, run, batch);
+      await replanBatch(context, batch);
       await reportFailing(context, error);
       return { again: [{ ...parcel, batch }] };
     }
@@ -71,64 +71,95 @@ export async function handOver(context: RunContext, parcel: Parcel, intent: Inte
   }
 }
 
-/** The batch may be sent now with these credentials; or it must wait, because another run's batch got ahead. */
-export type Intent = { readonly batch: Batch; readonly credentials: Credentials } | { readonly held: Batch };
-
-type Finding =
-  | { readonly opened: Batch; readonly credentials: Credentials }
+/**
+ * The batch may be sent now with these credentials; or it must wait, because another run's batch got ahead; or some of
+ * its leavers must stay, because another export has come to want them.
+ */
+export type Intent =
+  | { readonly batch: Batch; readonly credentials: Credentials }
   | { readonly held: Batch }
-  | { readonly problem: Problem };
+  | { readonly batch: Batch; readonly wantedElsewhere: readonly PlannedEntry[] };
 
 /**
- * Looks at the conditions once more and, if they hold, notes that the batch is about to be sent: in one transaction, so
- * that no request with profile data begins after a consent was withdrawn.
+ * Proves that the run may go on and, if so, notes that the batch is about to be sent: in one transaction, so that no
+ * request with profile data begins after a consent was withdrawn.
  * @returns the batch as `held` when another run's batch with one of the addresses has got ahead; the bell rings when
  *   that one is decided.
- * @throws {SendingEndedError} when the conditions do not hold any more: nothing is sent.
+ * @throws {SendingEndedError} when the run may not go on: nothing is sent.
  */
 export async function commitIntent(context: RunContext, { batch, entries }: Parcel): Promise<Intent> {
   const { run, services } = context;
-  const intent = await services.database.transact<Finding>(async (transaction) => {
+  const intent = await services.database.transact<Intent | { problem: Problem }>(async (transaction) => {
     const { manager } = transaction;
-    const { id, attempt } = run;
-    const now = await manager.findOneBy(ExportRun, { id, attempt });
-    if (now === null) throw new RunMovedError(run.id);
-    if (now.state !== ExportRunState.RUNNING) throw new SendingEndedError('The run was cancelled.');
-    const conditions = await lookAgain(manager, run);
-    if (conditions.problem !== null) return conditions;
-    const credentials = openOrExplain(services, conditions.connection);
-    if ('problem' in credentials) return credentials;
+    const proof = await prove(manager, context);
+    if ('problem' in proof) return proof;
     const intentAt = new Date(services.clock.now());
-    if (await isHeldByAnotherRun(manager, run, entries)) {
-      return { held: batch ?? (await planBatch(transaction, run, entries, intentAt)) };
+    const planned = async () => batch ?? (await planBatch(transaction, run, entries, intentAt));
+    if (context.hasCompany() && (await isHeldByAnotherRun(manager, run, entries))) {
+      return { held: await planned() };
     }
-    await noteSent(manager, run, entries);
-    if (batch === undefined) {
-      const opened = await manager.save(Batch, newBatch(run, entries, BatchState.SENDING, intentAt));
-      return { opened, credentials };
-    }
-    // Still SENDING: nobody knows how the request before this one ended.
-    const mayHaveArrived = batch.mayHaveArrived || batch.state === BatchState.SENDING;
-    const again = { state: BatchState.SENDING, intentAt, mayHaveArrived };
-    await manager.update(Batch, { id: batch.id }, again);
-    return { opened: Object.assign(batch, again), credentials };
+    const wantedElsewhere = await leaversWantedElsewhere(context, transaction, entries);
+    if (wantedElsewhere.length > 0) return { batch: await planned(), wantedElsewhere };
+    return { batch: await noteIntent(context, transaction, { batch, entries, intentAt }), ...proof };
   });
-  if ('held' in intent) return intent;
-  if ('problem' in intent) {
-    endSending(context, intent.problem);
-    throw new SendingEndedError(intent.problem.message);
-  }
-  return { batch: intent.opened, credentials: intent.credentials };
+  if (!('problem' in intent)) return intent;
+  endSending(context, intent.problem);
+  throw new SendingEndedError(intent.problem.message);
 }
 
-/** Before the intent: a key that cannot be opened, because the server lost its secret key, sends nothing. */
-function openOrExplain(services: EngineServices, connection: Connection): Credentials | { problem: Problem } {
-  try {
-    return openCredentials(services, connection);
-  } catch (error: unknown) {
-    if (error instanceof SluiceError) return { problem: problemOf(error) };
-    throw error;
+/** Writes that a request begins, before it begins. */
+async function noteIntent(
+  { run, clockThere }: RunContext,
+  { manager }: Transaction,
+  {
+    batch,
+    entries,
+    intentAt,
+  }: { batch: Batch | undefined; entries: readonly PlannedEntry[]; intentAt: Date },
+): Promise<Batch> {
+  const there = clockThere();
+  const begunAt = batch?.begunAt ?? (there === undefined ? null : new Date(there));
+  if (batch === undefined) {
+    const opened = newBatch(run, entries, BatchState.SENDING, intentAt);
+    return manager.save(Batch, Object.assign(opened, { begunAt }));
   }
+  // Still SENDING: nobody knows how the request before this one ended.
+  const mayHaveArrived = batch.mayHaveArrived || batch.state === BatchState.SENDING;
+  const again = { state: BatchState.SENDING, intentAt, begunAt, mayHaveArrived };
+  await manager.update(Batch, { id: batch.id }, again);
+  return Object.assign(batch, again);
+}
+
+/** Since the run prepared, another run may have planned for these addresses. */
+async function leaversWantedElsewhere(
+  { run }: RunContext,
+  { manager }: Transaction,
+  entries: readonly PlannedEntry[],
+): Promise<PlannedEntry[]> {
+  const leavers = entries.filter(({ task }) => task === LedgerTask.REMOVE);
+  if (leavers.length === 0) return [];
+  const { neighbours } = await placeOf(manager, run);
+  const keys = leavers.map(({ emailKey }) => emailKey);
+  const elsewhere = await lookElsewhere(manager, neighbours, keys);
+  return leavers.filter(({ emailKey }) => elsewhere.get(emailKey)?.keeps);
+}
+
+/** These leavers stay; the others of the parcel go out. */
+async function setFree(
+  context: RunContext,
+  parcel: Parcel & { batch: Batch },
+  leavers: readonly PlannedEntry[],
+): Promise<Parcel[]> {
+  await releaseLeavers(context, parcel.batch, leavers);
+  return parcelOf(
+    parcel,
+    parcel.entries.filter((entry) => !leavers.includes(entry)),
+  );
+}
+
+/** What is left of a parcel, to be sent at once. */
+function parcelOf({ batch }: Parcel, entries: readonly PlannedEntry[]): Parcel[] {
+  return entries.length === 0 ? [] : [{ batch, entries, failures: 0, dueAt: 0 }];
 }
 
 /** One bad contact never costs the others: the named ones are refused, or, if nobody was named, the batch is halved. */
@@ -144,17 +175,19 @@ async function setAsideRefused(
   // A list that is gone refuses everybody too, and none of them is to blame.
   const mayBeTheList = refusals.length === 0 || refusals.length === entries.length;
   if (mayBeTheList && (await listIsGone(context, credentials))) {
-    await replanBatch(services, run, batch);
+    await replanBatch(context, batch);
     endSending(context, listGone(run.listId));
     return [parcel];
   }
   if (refusals.length > 0) {
-    await dropRefused(services, run, batch, refusals);
+    await dropRefused(context, batch, refusals);
     const refused = new Set(refusals.map(({ entry }) => entry));
-    const left = entries.filter((entry) => !refused.has(entry));
-    return left.length === 0 ? [] : [{ batch, entries: left, failures: 0, dueAt: 0 }];
+    return parcelOf(
+      parcel,
+      entries.filter((entry) => !refused.has(entry)),
+    );
   }
-  const halves = await splitBatch(services, run, batch, entries);
+  const halves = await splitBatch(context, batch, entries);
   const parcels = halves.map(async (half) => ({
     batch: half,
     entries: await plannedIn(services.database.reader, run, half),
@@ -164,7 +197,7 @@ async function setAsideRefused(
   return Promise.all(parcels);
 }
 
-function refusalsOf(entries: readonly PlannedEntry[], error: RefusedContactsError): Refusal[] {
+function refusalsOf(entries: readonly PlannedEntry[], error: RefusedContactsError): Rejected[] {
   if (error.named.size === 0) {
     const [only, ...others] = entries;
     return only !== undefined && others.length === 0 ? [{ entry: only, detail: error.message }] : [];
@@ -195,7 +228,7 @@ async function backOff(
 ): Promise<Parcel> {
   const { run, services, limits, pace } = context;
   const surelyNotTaken = error.tooFast || error.afterMs !== undefined;
-  if (surelyNotTaken) await replanBatch(services, run, parcel.batch);
+  if (surelyNotTaken) await replanBatch(context, parcel.batch);
   const failures = parcel.failures + 1;
   const waitMs = error.afterMs ?? limits.retryIntervalMs * Math.min(2 ** (failures - 1), MAX_BACKOFF);
   const dueAt = services.clock.now() + waitMs;
@@ -205,18 +238,4 @@ async function backOff(
     'batch delayed',
   );
   return { ...parcel, failures, dueAt };
-}
-
-/** The credentials are refused: the run ends its sending, and the connection shows why. */
-export async function reportFailing(context: RunContext, error: FixCredentialsError): Promise<void> {
-  const { run, services } = context;
-  const problem = problemOf(error);
-  await services.database.transact(async ({ manager }) => {
-    await manager.update(
-      Connection,
-      { id: run.connectionId, revision: run.connectionRevision },
-      { state: ConnectionState.FAILING, problem },
-    );
-  });
-  endSending(context, problem);
 }

@@ -1,50 +1,46 @@
-import { openCredentials } from '../connections/credentials.js';
-import { problemOf } from '../connections/problems.js';
-import { FixCredentialsError, RetryLaterError, type ContactList } from '../destinations/destination.js';
 import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunPhase, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
-import { SluiceError } from '../errors.js';
+import { callDestination } from './call-destination.js';
 import { closeRun } from './close.js';
-import { listGone, lookAgain } from './conditions.js';
+import { listGone } from './conditions.js';
 import { deliver } from './deliver.js';
-import { discardPreparation, prepare } from './prepare.js';
-import {
-  endSending,
-  SendingEndedError,
-  urgency,
-  type EngineServices,
-  type RunContext,
-} from './run-context.js';
+import { askAboutPastBatches } from './past-batches.js';
+import { discardPreparation, prepare, type Preparation } from './prepare.js';
+import { endSending, SendingEndedError, type EngineServices, type RunContext } from './run-context.js';
 import { moveRun, RunMovedError, writeRun } from './run-states.js';
-import { reportFailing } from './send.js';
 
 /**
  * Works one run to its end:
  *
  * 1. look whether it may run and its list is there;
- * 2. prepare, unless an earlier worker did;
+ * 2. ask what became of what earlier runs sent, and prepare, unless an earlier worker did;
  * 3. send and confirm;
  * 4. look for the list once more: what went to a list that is gone has not arrived;
  * 5. close.
  *
- * Whatever ends the sending early (a cancel, a problem, the deadline) leads to 5.
+ * A run that is held after 2 is left as it is. Whatever ends the sending early (a cancel, a problem, the deadline) leads
+ * to 5.
  * @throws {ShutdownError} when the process stops, {RunMovedError} when somebody else took the run up: the run stays as
  *   it is.
  */
 export async function workRun(context: RunContext): Promise<void> {
   const deadline = startDeadline(context);
   try {
-    const skipped = await untilSendingEnds(context, async () => {
-      if (isPrepared(context.run)) return null;
+    const preparation = await untilSendingEnds(context, async (): Promise<Preparation> => {
+      if (isPrepared(context.run)) return { state: 'READY' };
       await checkList(context);
+      context.sending.signal.throwIfAborted();
+      await askAboutPastBatches(context);
       return prepare(context);
     });
+    if (preparation !== 'ENDED' && preparation.state === 'HELD') return;
     if (isPrepared(context.run)) {
       await deliver(context);
       await untilSendingEnds(context, () => checkList(context));
     }
-    await endRun(context, skipped === 'ENDED' ? null : skipped);
+    const isSkipped = preparation !== 'ENDED' && preparation.state === 'SKIPPED';
+    await endRun(context, isSkipped ? preparation.problem : null);
   } finally {
     deadline.abort();
   }
@@ -95,41 +91,11 @@ async function untilSendingEnds<T>(context: RunContext, work: () => Promise<T>):
   }
 }
 
-/**
- * Looks at the conditions, then for the list, however long the destination is away: whoever may not send has nothing to
- * ask there either. Without the list the run cannot succeed.
- */
+/** Without its list a run cannot succeed. */
 async function checkList(context: RunContext): Promise<void> {
-  const { run, services, limits, turns, pace, sending } = context;
-  for (let waitMs = limits.retryIntervalMs; ; waitMs = Math.min(waitMs * 2, limits.retryIntervalMs * 60)) {
-    const request = { kind: 'CALL', priority: () => urgency(context), signal: sending.signal } as const;
-    const found = await turns.take(request, () => lookUpList(context));
-    if (found instanceof RetryLaterError) {
-      const pauseMs = found.afterMs ?? waitMs;
-      if (found.tooFast) pace.pauseUntil(services.clock.now() + pauseMs);
-      await services.clock.sleep(pauseMs, sending.signal);
-      continue;
-    }
-    if (found === undefined) endSending(context, listGone(run.listId));
-    return;
-  }
-}
-
-async function lookUpList(context: RunContext): Promise<ContactList | undefined | RetryLaterError> {
-  const { run, services, destination } = context;
-  try {
-    const conditions = await lookAgain(services.database.reader, run);
-    if (conditions.problem === null) {
-      return await destination.list(openCredentials(services, conditions.connection), run.listId);
-    }
-    endSending(context, conditions.problem);
-  } catch (error: unknown) {
-    if (error instanceof RetryLaterError) return error;
-    if (error instanceof FixCredentialsError) await reportFailing(context, error);
-    else if (error instanceof SluiceError) endSending(context, problemOf(error));
-    else throw error;
-  }
-  throw new SendingEndedError('The run may not go on.');
+  const { run, destination } = context;
+  const list = await callDestination(context, (credentials) => destination.list(credentials, run.listId));
+  if (list === undefined) endSending(context, listGone(run.listId));
 }
 
 /** Ends sending and asking when the run has taken too long; the returned controller calls it off. */

@@ -15,6 +15,7 @@ import { ExportRun } from '../entities/export-run.js';
 import { Export } from '../entities/export.js';
 import type { Rejection } from '../entities/rejection.js';
 import { User } from '../entities/user.js';
+import { approveRun } from '../exports/hold.js';
 import { ExportRunProgress, progressOf } from '../exports/progress.js';
 import { cancelRun, getRun, listRejections, listRuns, requestRun } from '../exports/runs.js';
 import type { Page } from '../page.js';
@@ -45,7 +46,7 @@ export class ExportRunResolver {
 
   @Mutation(() => ExportRun, {
     description:
-      'Asks for a run. One run of an export is active and at most one more is queued: a request that finds one queued ' +
+      'Asks for a run. One run of an export is active (HELD counts) and at most one more is queued: a request that finds one queued ' +
       'gets that one back. Whoever may use the connection may. Codes: NOT_FOUND, CONFLICT when the export is ' +
       'detached; CONSENT_REQUIRED; CONNECTION_FAILED when the connection is not CONNECTED or has no export user; ' +
       'IDEMPOTENCY_KEY_REUSED when the key came with another export.',
@@ -67,6 +68,16 @@ export class ExportRunResolver {
   ): Promise<ExportRun> {
     const actor = authorise(context);
     return requestRun(context.services, actor, exportId, { idempotencyKey, force });
+  }
+
+  @Mutation(() => ExportRun, {
+    description:
+      'Lets a run that is HELD go on. It prepares again, and is held again if more contacts would leave than its figures ' +
+      'say now. Whoever may use the connection may. Codes: NOT_FOUND, CONFLICT when the run is not HELD.',
+  })
+  approveExportRun(@Arg('id', () => ID, ID_OF_RUN) id: string, @Ctx() context: Context): Promise<ExportRun> {
+    const actor = authorise(context);
+    return approveRun(context.services, actor, id);
   }
 
   @Mutation(() => ExportRun, {

@@ -1,6 +1,7 @@
 import { ConnectionResolver } from './connection.js';
 import { ConsentResolver } from './consent.js';
 import { DestinationListResolver } from './destination-list.js';
+import { ExportPlanResolver } from './export-plan.js';
 import { ExportRunResolver } from './export-run.js';
 import { ExportResolver } from './export.js';
 import { ProfileResolver } from './profile.js';
@@ -12,6 +13,7 @@ export const resolvers = [
   ConnectionResolver,
   ConsentResolver,
   DestinationListResolver,
+  ExportPlanResolver,
   ExportResolver,
   ExportRunResolver,
   ProfileResolver,

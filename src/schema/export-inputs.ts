@@ -1,10 +1,16 @@
 import { MaxLength, ValidateNested } from 'class-validator';
-import { Field, ID, InputType } from 'type-graphql';
+import { Field, ID, InputType, Int } from 'type-graphql';
+import { LeaverPolicy } from '../entities/export.js';
 
 const NAME = 'The name that people recognise it by, 1 to 200 characters.';
 const LIST = 'A list of the account, as `destinationLists` answers it.';
 const SEGMENTS = 'The segments whose members are sent, each person once. At least one.';
 const AUTOMATIONS = 'Whether the destination starts its automations for the contacts sent.';
+const LEAVERS = 'What becomes of contacts that an earlier run delivered and that are no members now.';
+const HOLD_PERCENT =
+  'A run that would take more than this share of the delivered contacts off the list, in percent, or all of them, is ' +
+  'HELD until somebody approves it (approveExportRun). 0 holds every run that takes somebody off, 100 only those that ' +
+  'take everybody.';
 /** No attribute has a longer name. */
 const MAX_ATTRIBUTE_LENGTH = 200;
 const EMPTY = 'Left out, or null: the field is not sent.';
@@ -48,6 +54,12 @@ export class CreateExportInput {
   @Field(() => MappingInput, { description: 'What is sent of each profile.' })
   mapping!: MappingInput;
 
+  @Field(() => LeaverPolicy, { defaultValue: LeaverPolicy.KEEP, description: LEAVERS })
+  leavers!: LeaverPolicy;
+
+  @Field(() => Int, { defaultValue: 20, description: HOLD_PERCENT })
+  leaverHoldPercent!: number;
+
   @Field(() => Boolean, { defaultValue: true, description: AUTOMATIONS })
   runAutomations!: boolean;
 }
@@ -72,6 +84,12 @@ export class UpdateExportInput {
     description: 'What is sent of each profile; replaces the whole mapping.',
   })
   mapping?: MappingInput | null;
+
+  @Field(() => LeaverPolicy, { nullable: true, description: LEAVERS })
+  leavers?: LeaverPolicy | null;
+
+  @Field(() => Int, { nullable: true, description: HOLD_PERCENT })
+  leaverHoldPercent?: number | null;
 
   @Field(() => Boolean, { nullable: true, description: AUTOMATIONS })
   runAutomations?: boolean | null;

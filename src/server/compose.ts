@@ -2,8 +2,10 @@ import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
 import { openDatabase } from '../database.js';
 import { createDestinations } from '../destinations/registry.js';
+import { createBell } from '../exports/bell.js';
 import { pinnedGenerations } from '../exports/generations.js';
 import { createProgressHub } from '../exports/progress-hub.js';
+import { createHeldRunsWatch } from '../jobs/held-runs.js';
 import { createInProcessQueue } from '../jobs/in-process-queue.js';
 import type { Logger } from '../logger.js';
 import type { Services } from '../schema/services.js';
@@ -31,6 +33,9 @@ export async function compose(config: Config, { clock, logger, stopping }: Surro
   const { sandboxTimeScale } = config;
   const destinations = createDestinations({ ...hostPolicy, sandboxTimeScale, clock, logger, stopping });
   const database = await openDatabase(config.databaseFile, dataModel);
+  const hub = createProgressHub({ reader: database.reader, clock, logger });
+  const heldBell = createBell(clock);
+  const queue = createInProcessQueue({ clock, logger });
   return {
     database,
     clock,
@@ -38,8 +43,12 @@ export async function compose(config: Config, { clock, logger, stopping }: Surro
     secretBox,
     hostPolicy,
     destinations,
-    hub: createProgressHub({ reader: database.reader, clock, logger }),
-    queue: createInProcessQueue({ clock, logger }),
+    hub,
+    queue,
+    heldBell,
+    heldRuns: createHeldRunsWatch({ database, clock, logger, queue, hub, heldBell }),
+    // Beside the database: a disk that has room for people's data, and is for its owner alone.
+    scratchDirectory: config.dataFolder,
     runDeadlineMs: config.runDeadlineMinutes * MINUTE_MS,
     pinnedGenerations,
   };

@@ -56,6 +56,7 @@ export async function startServer(
     const breakOff = setTimeout(() => {
       stopping.abort();
     }, CALLS_GRACE_MS);
+    await services.heldRuns.stop();
     await services.queue.stop();
     clearTimeout(breakOff);
     await services.database.close();
@@ -67,6 +68,8 @@ export async function startServer(
     await removeTracesOfExports(services);
     // Before the doors are open: a run that was asked for earlier would wait for a worker that does not know of it.
     await takeUpWork(services);
+    // After it: whom it cancels, a worker ends.
+    services.heldRuns.start();
     const doors = await openDoors(config, services);
     // Whatever the log level: who started the server waits for this line.
     logger.child({}, { level: 'info' }).info({ url: doors.url }, 'listening');

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { openDatabase } from '../../src/database.js';
-import { Export } from '../../src/entities/export.js';
+import { Export, LeaverPolicy } from '../../src/entities/export.js';
 import { newId } from '../../src/ids.js';
 import { dataModel } from '../../src/server/data-model.js';
 import type { Sluice } from './sluice.js';
@@ -25,6 +25,8 @@ export async function addExports(
           list: { id: '1', name: 'Newsletter' },
           account,
           mapping: { email: 'email' },
+          leavers: LeaverPolicy.KEEP,
+          leaverHoldPercent: 20,
           runAutomations: true,
           createdAt: at,
           updatedAt: at,

@@ -47,6 +47,8 @@ export interface ExportWishes {
   readonly name?: string;
   readonly listId?: string;
   readonly mapping?: Variables;
+  readonly leavers?: 'KEEP' | 'UNSUBSCRIBE';
+  readonly leaverHoldPercent?: number;
   readonly runAutomations?: boolean;
 }
 
@@ -68,7 +70,15 @@ export interface FinishedRun {
   readonly attempt: number;
   readonly progress: { readonly members: number | null } & Readonly<
     Record<
-      'skipped' | 'unchanged' | 'toSend' | 'accepted' | 'confirmed' | 'rejected' | 'unconfirmed' | 'notSent',
+      | 'skipped'
+      | 'unchanged'
+      | 'leavers'
+      | 'toSend'
+      | 'accepted'
+      | 'confirmed'
+      | 'rejected'
+      | 'unconfirmed'
+      | 'notSent',
       number
     >
   >;
@@ -91,7 +101,7 @@ export async function runEnd(sluice: Sluice, runId: string): Promise<FinishedRun
       exportRunChanged(runId: $runId) {
         id state attempt
         problem { code message remedy }
-        progress { members skipped unchanged toSend accepted confirmed rejected unconfirmed notSent }
+        progress { members skipped unchanged leavers toSend accepted confirmed rejected unconfirmed notSent }
       }
     }`,
     { runId },

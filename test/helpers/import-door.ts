@@ -60,6 +60,7 @@ export class ImportDoor implements AsyncDisposable {
       clock: systemClock,
       logger,
       pinnedGenerations,
+      scratchDirectory: folder,
     });
     app.put('/profiles', importRoute(door.services));
     return door;

@@ -1,6 +1,8 @@
 import type { Destination } from '../destination.js';
+import { fetchCapacity } from './capacity.js';
 import { check } from './check.js';
 import { type ClientServices, createClient } from './client.js';
+import { fetchMembership, findContact, subscribe } from './contacts.js';
 import { emailProblem } from './emails.js';
 import { bytesOf, ENVELOPE_BYTES, send } from './importer.js';
 import { limitsAt } from './limits.js';
@@ -21,6 +23,11 @@ export function createActiveCampaign(services: ActiveCampaignServices): Destinat
     list: (credentials, id) => fetchList(client, credentials, id),
     send: (credentials, batch) => send(client, credentials, batch),
     outcome: (credentials, receipt) => fetchOutcome(client, credentials, receipt),
+    findContact: (credentials, email) => findContact(client, credentials, email),
+    membership: (credentials, contact, listId) => fetchMembership(client, credentials, contact, listId),
+    subscribe: (credentials, contact, listId) => subscribe(client, credentials, contact, listId),
+    capacity: (credentials) => fetchCapacity(client, credentials),
+    timeAt: (host) => client.timeAt(host),
     emailProblem,
     bytesOf,
     limits: (host) => limitsAt(services.timeScaleOf(host), ENVELOPE_BYTES),

@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.js';
 import { type Credentials, RetryLaterError } from '../destination.js';
-import type { HttpAnswer, HttpClient } from '../http.js';
+import type { HttpAnswer, HttpClient, HttpRequest } from '../http.js';
 import { type JsonObject, parseObject } from './json.js';
 import { wrongKey } from './problems.js';
 
@@ -22,13 +22,15 @@ export type Answer =
 
 export interface Client {
   /** @throws {RetryLaterError} | {FixCredentialsError} for a key that cannot even be sent. */
-  get(credentials: Credentials, path: string): Promise<Answer>;
+  get(credentials: Credentials, path: string, query?: URLSearchParams): Promise<Answer>;
   /** @throws as `get`. */
   post(credentials: Credentials, path: string, body: Buffer): Promise<Answer>;
   /** Waits so many milliseconds of the destination's time. */
   pause(credentials: Credentials, ms: number): Promise<void>;
   /** Milliseconds of the destination's time as they pass here. */
   scaled(credentials: Credentials, ms: number): number;
+  /** The latest `Date` among the answers of this host, in ms since 1970; undefined before the first. */
+  timeAt(host: string): number | undefined;
 }
 
 export interface ClientServices {
@@ -46,24 +48,33 @@ const SENDABLE_KEY = /^[\x21-\x7e]+$/;
 
 export function createClient({ http, clock, timeScaleOf }: ClientServices): Client {
   const scaled = ({ host }: Credentials, ms: number) => ms / timeScaleOf(host);
+  const times = new Map<string, number>();
+
+  // Answers overtake each other, and the machines behind one name differ by a little: the greatest is kept.
+  function noteTime({ headers }: HttpAnswer, host: string): void {
+    const time = Date.parse(headers.get('date') ?? '');
+    if (!Number.isNaN(time)) times.set(host, Math.max(time, times.get(host) ?? time));
+  }
 
   async function call(
     credentials: Credentials,
-    request: { method: 'GET' | 'POST'; path: string; body?: Buffer },
+    request: Pick<HttpRequest, 'method' | 'path' | 'query' | 'body'>,
   ): Promise<Answer> {
     const { host, apiKey } = credentials;
     if (!SENDABLE_KEY.test(apiKey)) throw wrongKey(host);
     const headers = { 'Api-Token': apiKey, Accept: 'application/json', 'Content-Type': 'application/json' };
     const answer = await http({ ...request, host, path: `/api/3${request.path}`, headers });
+    noteTime(answer, host);
     const retryAfterMs = parseRetryAfter(answer, clock.now());
     return classify(answer, host, retryAfterMs === undefined ? undefined : scaled(credentials, retryAfterMs));
   }
 
   return {
-    get: (credentials, path) => call(credentials, { method: 'GET', path }),
+    get: (credentials, path, query) => call(credentials, { method: 'GET', path, query }),
     post: (credentials, path, body) => call(credentials, { method: 'POST', path, body }),
     pause: (credentials, ms) => clock.sleep(scaled(credentials, ms)),
     scaled,
+    timeAt: (host) => times.get(host),
   };
 }
 

@@ -10,7 +10,7 @@ import type { Client } from './client.js';
 import { explain } from './identity.js';
 import { idOf, isObject, type JsonObject, member } from './json.js';
 import { QUOTA_WINDOW_MS } from './limits.js';
-import { senseless } from './problems.js';
+import { givenReason, senseless } from './problems.js';
 
 const WHAT = 'to a batch of contacts';
 
@@ -23,8 +23,6 @@ const CLOSING_WITHOUT_AUTOMATIONS = '],"exclude_automations":true}';
 export const ENVELOPE_BYTES = Buffer.byteLength(OPENING + CLOSING_WITHOUT_AUTOMATIONS);
 
 const COMMA_BYTES = 1;
-
-const MAX_REASON_LENGTH = 500;
 
 /** Exact, but for the comma after the last contact of a batch, which is counted and not sent. */
 export function bytesOf(contact: Contact, listId: string): number {
@@ -65,13 +63,15 @@ export async function send(client: Client, credentials: Credentials, batch: Cont
 }
 
 /** The importer wants snake_case and silently drops other names. Undefined values are left out. */
-function write({ email, firstName, lastName, phone }: Contact, listId: string): string {
+function write({ email, firstName, lastName, phone, unsubscribe }: Contact, listId: string): string {
+  const lists = [{ listid: Number(listId) }];
+  if (unsubscribe === true) return JSON.stringify({ email, unsubscribe: lists });
   return JSON.stringify({
     email,
     first_name: firstName,
     last_name: lastName,
     phone,
-    subscribe: [{ listid: Number(listId) }],
+    subscribe: lists,
   });
 }
 
@@ -88,7 +88,7 @@ function refusal(body: JsonObject, count: number, quotaWindowMs: number): Error 
   if (objects.length === 0 && texts.some((text) => /rate limit|up to \d+ imports/i.test(text))) {
     return new RetryLaterError('The quota of the importer is used up for this minute.', quotaWindowMs, true);
   }
-  return new RefusedContactsError(namedContacts(objects, count), shorten(texts.join(' ')));
+  return new RefusedContactsError(namedContacts(objects, count), givenReason(texts.join(' ')));
 }
 
 /** A single place that cannot be in the batch means that places are counted otherwise: then none is believed. */
@@ -100,12 +100,7 @@ function namedContacts(entries: readonly JsonObject[], count: number): ReadonlyM
     const reason = member(entry, 'failureReason');
     const before = named.get(place - 1);
     const texts = [before, reason].filter((text) => typeof text === 'string');
-    named.set(place - 1, shorten(texts.join('; ')));
+    named.set(place - 1, givenReason(texts.join('; ')));
   }
   return named;
-}
-
-/** For the rows and screens in which it ends up. */
-function shorten(reason: string): string {
-  return reason.slice(0, MAX_REASON_LENGTH) || 'ActiveCampaign gave no reason.';
 }

@@ -1,5 +1,7 @@
 import { FixCredentialsError, RetryLaterError } from '../destination.js';
 
+const MAX_REASON_LENGTH = 500;
+
 /** What a person must mend, in words for that person. */
 
 export function wrongKey(host: string): FixCredentialsError {
@@ -45,4 +47,9 @@ export function noListPermission(host: string): FixCredentialsError {
 /** An answer that fits nothing we know. It may well be different the next time. */
 export function senseless(host: string, what: string): RetryLaterError {
   return new RetryLaterError(`${host} gave an answer that makes no sense ${what}.`);
+}
+
+/** Why a contact was refused, as ActiveCampaign puts it, cut for the rows and screens in which it ends up. */
+export function givenReason(reason: string): string {
+  return reason.slice(0, MAX_REASON_LENGTH) || 'ActiveCampaign gave no reason.';
 }

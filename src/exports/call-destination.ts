@@ -1,0 +1,109 @@
+import { FixCredentialsError, RetryLaterError, type Credentials } from '../destinations/destination.js';
+import type { EntityManager } from 'typeorm';
+import { openCredentials } from '../connections/credentials.js';
+import { problemOf } from '../connections/problems.js';
+import { Connection, ConnectionState } from '../entities/connection.js';
+import { ExportRun, ExportRunState } from '../entities/export-run.js';
+import type { Problem } from '../entities/problem.js';
+import { SluiceError } from '../errors.js';
+import { lookAgain } from './conditions.js';
+import { endSending, SendingEndedError, urgency, type RunContext } from './run-context.js';
+import { RunMovedError } from './run-states.js';
+
+/** Pauses between tries double up to this many times the first. */
+export const MAX_BACKOFF = 60;
+
+/** What a run may send with now, or why it may not any more. */
+export type Proof = { readonly credentials: Credentials } | { readonly problem: Problem };
+
+/**
+ * Proves that the run is still in these hands and may send: to be done right before every request that carries
+ * somebody's data.
+ * @throws {RunMovedError} if somebody else took the run up, {SendingEndedError} if it was cancelled.
+ */
+export async function prove(manager: EntityManager, { run, services }: RunContext): Promise<Proof> {
+  const { id, attempt } = run;
+  const now = await manager.findOneBy(ExportRun, { id, attempt });
+  if (now === null) throw new RunMovedError(id);
+  if (now.state !== ExportRunState.RUNNING) throw new SendingEndedError('The run was cancelled.');
+  const conditions = await lookAgain(manager, run);
+  if (conditions.problem !== null) return conditions;
+  try {
+    return { credentials: openCredentials(services, conditions.connection) };
+  } catch (error: unknown) {
+    // The server has lost its secret key: nothing is sent.
+    if (error instanceof SluiceError) return { problem: problemOf(error) };
+    throw error;
+  }
+}
+
+/**
+ * Makes one call in the account's turns, however long the destination is away, and proves before each try that the run
+ * may go on.
+ * @param options.maxTries how often a refusal that names no time is believed to pass.
+ * @throws {SendingEndedError} when it may not; {RetryLaterError} after the last try; whatever else `perform` throws.
+ */
+export async function callDestination<T>(
+  context: RunContext,
+  perform: (credentials: Credentials) => Promise<T>,
+  { maxTries = Infinity } = {},
+): Promise<T> {
+  const { services, limits, pace, sending } = context;
+  let tries = 0;
+  for (
+    let waitMs = limits.retryIntervalMs;
+    ;
+    waitMs = Math.min(waitMs * 2, limits.retryIntervalMs * MAX_BACKOFF)
+  ) {
+    try {
+      tries += 1;
+      return await callOnce(context, perform);
+    } catch (error: unknown) {
+      if (error instanceof FixCredentialsError) {
+        await reportFailing(context, error);
+        throw new SendingEndedError(error.message);
+      }
+      if (!(error instanceof RetryLaterError)) throw error;
+      if (tries >= maxTries && error.afterMs === undefined && !error.tooFast) throw error;
+      const pauseMs = error.afterMs ?? waitMs;
+      if (error.tooFast) pace.pauseUntil(services.clock.now() + pauseMs);
+      await services.clock.sleep(pauseMs, sending.signal);
+    }
+  }
+}
+
+async function callOnce<T>(
+  context: RunContext,
+  perform: (credentials: Credentials) => Promise<T>,
+): Promise<T> {
+  const { services, turns, sending } = context;
+  const proven = Promise.withResolvers<Credentials>();
+  const request = {
+    kind: 'CALL',
+    priority: () => urgency(context),
+    signal: sending.signal,
+    prepare: async () => {
+      const proof = await prove(services.database.reader, context);
+      if ('problem' in proof) {
+        endSending(context, proof.problem);
+        throw new SendingEndedError(proof.problem.message);
+      }
+      proven.resolve(proof.credentials);
+    },
+  } as const;
+  return turns.take(request, async () => perform(await proven.promise));
+}
+
+/** The credentials are refused: the run ends its sending, and the connection shows why. */
+export async function reportFailing(context: RunContext, error: FixCredentialsError): Promise<void> {
+  const { run, services } = context;
+  const problem = problemOf(error);
+  await services.database.transact(async ({ manager }) => {
+    await manager.update(
+      Connection,
+      { id: run.connectionId, revision: run.connectionRevision },
+      { state: ConnectionState.FAILING, problem },
+    );
+  });
+  endSending(context, problem);
+}

@@ -1,0 +1,215 @@
+import type { EntityManager } from 'typeorm';
+import { execute, jsonArray, jsonItem, jsonList } from '../bulk-sql.js';
+import type { Database } from '../database.js';
+import type { Batch } from '../entities/batch.js';
+import type { ExportRun } from '../entities/export-run.js';
+import { DOUBT_FOR_GOOD, LedgerTask, Standing } from '../entities/ledger.js';
+import { keyRanges, type RemovalWindow } from './ledger.js';
+import { tasksOf } from './planned.js';
+import type { Refusal } from './refusals.js';
+
+/*
+ * What the ledger learns when the outcome of entries is known, or known to stay unknown. All statements are for the
+ * entries that the run has planned and not decided; afterwards they are decided.
+ */
+
+/** The optional fields of a contact by their place in `wanted` and `delivered`; the first item is the address. */
+const FIELDS = [1, 2, 3];
+
+/** What the destination holds once the wanted contact is confirmed: a field that was not sent is as it was. */
+const DELIVERED_NOW = `CASE WHEN "delivered" IS NULL THEN "wanted" ELSE ${jsonArray([
+  jsonItem('"wanted"', 0),
+  ...FIELDS.map((field) => `COALESCE(${jsonItem('"wanted"', field)}, ${jsonItem('"delivered"', field)})`),
+])} END`;
+
+const IS_REMOVAL = `"task" = ${LedgerTask.REMOVE}`;
+
+/** What holds of an entry whose outcome is known to be good. */
+const DELIVERED = `
+  "delivered" = CASE WHEN ${IS_REMOVAL} THEN "delivered" ELSE ${DELIVERED_NOW} END,
+  "standing" = CASE WHEN ${IS_REMOVAL} THEN ${Standing.REMOVED} ELSE ${Standing.ON_LIST} END,
+  "everSent" = CASE WHEN ${IS_REMOVAL} THEN "everSent" ELSE "everSent" | "filled" END,
+  "doubt" = NULL, "refusedRun" = NULL, "refusal" = NULL`;
+
+/** Removals that are remembered of a contact, the latest. */
+const MAX_REMOVALS = 5;
+
+/**
+ * The destination is done with a batch: whoever is left in it is delivered as wanted, or off the list.
+ * @param window when it took effect; undefined: the destination's clock was not seen, so that nobody can prove later
+ *   that an unsubscribe was ours.
+ * @returns how many there were.
+ */
+export async function confirmEntries(
+  manager: EntityManager,
+  run: ExportRun,
+  batch: Batch,
+  window: RemovalWindow | undefined,
+): Promise<number> {
+  if (await hasRemovals(manager, run, batch)) await noteRemovals(manager, run, batch, window);
+  return update(manager, run, DELIVERED, batch);
+}
+
+/**
+ * Nobody knows what became of a batch: nobody relies on what was delivered to its people, until it tells after all.
+ * @returns how many there were.
+ */
+export async function doubtEntries(
+  manager: EntityManager,
+  run: ExportRun,
+  batch: Batch,
+  window: RemovalWindow | undefined,
+): Promise<number> {
+  if (await hasRemovals(manager, run, batch)) await noteRemovals(manager, run, batch, window);
+  return update(
+    manager,
+    run,
+    `"standing" = CASE WHEN ${IS_REMOVAL} THEN ${Standing.REMOVED} ELSE "standing" END,
+     "everSent" = CASE WHEN ${IS_REMOVAL} THEN "everSent" ELSE "everSent" | "filled" END,
+     "doubt" = ${batch.id}`,
+    batch,
+  );
+}
+
+/**
+ * These contacts were refused, or kept back.
+ * @param mayHaveArrived whether something of them may have reached the destination all the same.
+ */
+export async function refuseEntries(
+  manager: EntityManager,
+  run: ExportRun,
+  keys: readonly string[],
+  refusal: Refusal,
+  { mayHaveArrived }: { mayHaveArrived: boolean },
+): Promise<number> {
+  const arrived = `, "everSent" = "everSent" | "filled", "doubt" = ${DOUBT_FOR_GOOD}`;
+  return execute(
+    manager,
+    `UPDATE "ledger_entries" SET "plannedRun" = NULL, "refusedRun" = $1, "refusal" = $2${mayHaveArrived ? arrived : ''}
+     WHERE "ledgerId" = $3 AND "plannedRun" = $1 AND "emailKey" IN ${jsonList('$4')}`,
+    [run.number, JSON.stringify(refusal), run.ledgerId, JSON.stringify(keys)],
+  );
+}
+
+/** What the run was refused does not stand: the next run tries it again. */
+export async function forgetRefusals(database: Database, run: ExportRun): Promise<void> {
+  for await (const { after, to } of keyRanges(database.reader, run)) {
+    await database.transact(({ manager }) =>
+      execute(
+        manager,
+        `UPDATE "ledger_entries" SET "refusal" = NULL WHERE "ledgerId" = $1 AND "refusedRun" = $2
+         AND "emailKey" > $3 ${to === null ? '' : 'AND "emailKey" <= $4'}`,
+        [run.ledgerId, run.number, after, ...(to === null ? [] : [to])],
+      ),
+    );
+  }
+}
+
+/** They were asked about, and may be sent now. */
+export async function admitEntries(
+  manager: EntityManager,
+  run: ExportRun,
+  keys: readonly string[],
+): Promise<void> {
+  await execute(
+    manager,
+    `UPDATE "ledger_entries" SET "task" = ${LedgerTask.PUT_CHECKED}
+     WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" IN ${jsonList('$3')}`,
+    [run.ledgerId, run.number, JSON.stringify(keys)],
+  );
+}
+
+/** Nothing is to be done about these any more. */
+export async function releaseEntries(
+  manager: EntityManager,
+  run: ExportRun,
+  keys: readonly string[],
+): Promise<number> {
+  return execute(
+    manager,
+    `UPDATE "ledger_entries" SET "plannedRun" = NULL
+     WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" IN ${jsonList('$3')}`,
+    [run.ledgerId, run.number, JSON.stringify(keys)],
+  );
+}
+
+/**
+ * A batch that nobody knew the outcome of has told it after all: whoever is still in doubt because of it, and did not
+ * fail, is delivered as it was sent. A failure that is nobody's makes all of them uncertain for good.
+ */
+export async function resolveEntries(
+  manager: EntityManager,
+  ledgerId: number,
+  batch: Batch,
+  failed: readonly string[],
+  refusal: Refusal,
+): Promise<void> {
+  const inDoubt = '"ledgerId" = $1 AND "emailKey" >= $2 AND "emailKey" <= $3 AND "doubt" = $4';
+  const parameters = [ledgerId, batch.fromKey, batch.toKey, batch.id];
+  const sent = await manager.query<{ emailKey: string }[]>(
+    `SELECT "emailKey" FROM "ledger_entries" WHERE ${inDoubt}`,
+    parameters,
+  );
+  const known = new Set(sent.map(({ emailKey }) => emailKey));
+  if (failed.some((key) => !known.has(key))) return;
+  await execute(
+    manager,
+    `UPDATE "ledger_entries" SET "doubt" = ${DOUBT_FOR_GOOD}, "refusal" = $1
+     WHERE "ledgerId" = $2 AND "emailKey" IN ${jsonList('$3')}`,
+    [JSON.stringify(refusal), ledgerId, JSON.stringify(failed)],
+  );
+  await execute(manager, `UPDATE "ledger_entries" SET ${DELIVERED} WHERE ${inDoubt}`, parameters);
+}
+
+async function hasRemovals(manager: EntityManager, run: ExportRun, batch: Batch): Promise<boolean> {
+  if (run.leavers === 0) return false;
+  const rows = await manager.query<unknown[]>(
+    `SELECT 1 FROM "ledger_entries" WHERE ${inBatch(batch)} AND ${IS_REMOVAL} LIMIT 1`,
+    batchParameters(run, batch),
+  );
+  return rows.length > 0;
+}
+
+/** Notes when the removals of a batch took effect, beside what is known of earlier ones. */
+async function noteRemovals(
+  manager: EntityManager,
+  run: ExportRun,
+  batch: Batch,
+  window: RemovalWindow | undefined,
+): Promise<void> {
+  if (window === undefined) return;
+  const rows = await manager.query<{ emailKey: string; removals: string | null }[]>(
+    `SELECT "emailKey", "removals" FROM "ledger_entries" WHERE ${inBatch(batch)} AND ${IS_REMOVAL}`,
+    batchParameters(run, batch),
+  );
+  const next: [number, number] = [window.from, window.to];
+  for (const [removals, group] of Map.groupBy(rows, (row) => row.removals)) {
+    const before = removals === null ? [] : (JSON.parse(removals) as [number, number][]);
+    await execute(
+      manager,
+      `UPDATE "ledger_entries" SET "removals" = $1 WHERE "ledgerId" = $2 AND "emailKey" IN ${jsonList('$3')}`,
+      [
+        JSON.stringify([...before, next].slice(-MAX_REMOVALS)),
+        run.ledgerId,
+        JSON.stringify(group.map(({ emailKey }) => emailKey)),
+      ],
+    );
+  }
+}
+
+function inBatch(batch: Batch): string {
+  return `"ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" >= $3 AND "emailKey" <= $4
+    AND "task" IN (${tasksOf(batch).join(', ')})`;
+}
+
+function batchParameters(run: ExportRun, batch: Batch): unknown[] {
+  return [run.ledgerId, run.number, batch.fromKey, batch.toKey];
+}
+
+async function update(manager: EntityManager, run: ExportRun, set: string, batch: Batch): Promise<number> {
+  return execute(
+    manager,
+    `UPDATE "ledger_entries" SET "plannedRun" = NULL, ${set} WHERE ${inBatch(batch)}`,
+    batchParameters(run, batch),
+  );
+}

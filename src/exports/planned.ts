@@ -1,0 +1,119 @@
+import type { EntityManager } from 'typeorm';
+import { jsonList, jsonRows } from '../bulk-sql.js';
+import type { Batch } from '../entities/batch.js';
+import type { ExportRun } from '../entities/export-run.js';
+import { LedgerTask, Standing } from '../entities/ledger.js';
+import type { Sendable, WantedContact } from './mapping.js';
+
+/** A contact of the ledger that a run still has to decide. */
+export interface PlannedEntry extends Sendable {
+  readonly emailKey: string;
+  readonly profileId: string;
+  /** It was never delivered before. */
+  readonly isNew: boolean;
+}
+
+/** The tasks that batches carry: those of people who were looked up first travel in batches of their own. */
+const UNCHECKED = [LedgerTask.PUT, LedgerTask.REMOVE];
+
+/** The entries after `afterKey` that the run still has to send, in key order. */
+export async function plannedAfter(
+  manager: EntityManager,
+  run: ExportRun,
+  afterKey: string,
+  limit: number,
+  tasks: readonly LedgerTask[] = UNCHECKED,
+): Promise<PlannedEntry[]> {
+  return readPlanned(manager, run, { tasks, where: '"emailKey" > $3', keys: [afterKey], limit });
+}
+
+/** The entries of a batch that are still to be decided, in key order. */
+export async function plannedIn(
+  manager: EntityManager,
+  run: ExportRun,
+  batch: Batch,
+): Promise<PlannedEntry[]> {
+  return readPlanned(manager, run, {
+    tasks: tasksOf(batch),
+    where: '"emailKey" >= $3 AND "emailKey" <= $4',
+    keys: [batch.fromKey, batch.toKey],
+    limit: batch.contacts,
+  });
+}
+
+/** The tasks whose entries belong to the batch, of those in its range. */
+export function tasksOf(batch: Pick<Batch, 'checked'>): readonly LedgerTask[] {
+  return batch.checked ? [LedgerTask.PUT_CHECKED] : UNCHECKED;
+}
+
+type PlannedRow = [
+  emailKey: string,
+  profileId: string,
+  task: LedgerTask,
+  wanted: string,
+  everSent: number,
+  standing: Standing,
+];
+
+async function readPlanned(
+  manager: EntityManager,
+  run: ExportRun,
+  which: { tasks: readonly LedgerTask[]; where: string; keys: string[]; limit: number },
+): Promise<PlannedEntry[]> {
+  const columns = ['emailKey', 'profileId', 'task', 'wanted', 'everSent', 'standing'];
+  const [{ rows }] = await manager.query<[{ rows: string }]>(
+    `SELECT ${jsonRows(
+      columns.map((column) => `"${column}"`),
+      '"emailKey"',
+    )} AS "rows" FROM (
+       SELECT * FROM "ledger_entries"
+       WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND ${which.where} AND "task" IN (${which.tasks.join(', ')})
+       ORDER BY "emailKey" LIMIT ${which.limit}) AS "planned"`,
+    [run.ledgerId, run.number, ...which.keys],
+  );
+  return (JSON.parse(rows) as PlannedRow[]).map(
+    ([emailKey, profileId, task, wanted, everSent, standing]) => ({
+      emailKey,
+      profileId,
+      task,
+      wanted: JSON.parse(wanted) as WantedContact,
+      everSent,
+      isNew: standing === Standing.NEVER_DELIVERED,
+    }),
+  );
+}
+
+/** How many entries the run has planned and not decided. */
+export async function countPlanned(manager: EntityManager, run: ExportRun): Promise<number> {
+  const [row] = await manager.query<[{ planned: number }]>(
+    `SELECT COUNT(*) AS "planned" FROM "ledger_entries" WHERE "ledgerId" = $1 AND "plannedRun" = $2`,
+    [run.ledgerId, run.number],
+  );
+  return row.planned;
+}
+
+/**
+ * Whether another run on the same list has one of these addresses in a batch under way. The importer works batches in
+ * an order of its own: with two undecided ones for an address nobody could tell which values won, or whose failure was
+ * reported. Only addresses in common wait: a small run is not held up by a big one with other people. CROSS JOIN keeps
+ * SQLite to this order; by itself it looks every address up once for each batch under way.
+ */
+export async function isHeldByAnotherRun(
+  manager: EntityManager,
+  run: ExportRun,
+  entries: readonly Pick<PlannedEntry, 'emailKey'>[],
+): Promise<boolean> {
+  const [row] = await manager.query<[{ held: number }]>(
+    `SELECT EXISTS (
+       SELECT 1 FROM "export_runs" AS "other" CROSS JOIN "ledger_entries" AS "theirs" CROSS JOIN "batches"
+       WHERE "other"."account" = $1 AND "other"."state" IN ('RUNNING', 'CANCELING')
+         AND "other"."listId" = $2 AND "other"."id" <> $3
+         AND "theirs"."ledgerId" = "other"."ledgerId" AND "theirs"."plannedRun" = "other"."number"
+         AND "theirs"."emailKey" IN ${jsonList('$4')}
+         AND "batches"."runId" = "other"."id" AND "batches"."state" IN ('SENDING', 'ACCEPTED')
+         AND "batches"."fromKey" <= "theirs"."emailKey" AND "batches"."toKey" >= "theirs"."emailKey"
+     ) AS "held"`,
+    [run.account, run.listId, run.id, JSON.stringify(entries.map(({ emailKey }) => emailKey))],
+  );
+  return Boolean(row.held);
+}

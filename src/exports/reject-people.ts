@@ -1,0 +1,51 @@
+import type { EntityManager } from 'typeorm';
+import { RejectionReason } from '../entities/rejection.js';
+import { refuseEntries } from './decide-entries.js';
+import type { PlannedEntry } from './planned.js';
+import type { Refusal } from './refusals.js';
+import { addRejections } from './rejections.js';
+import type { RunContext } from './run-context.js';
+
+/** A planned contact that was refused, or kept back, and why. */
+export interface Rejected {
+  readonly entry: PlannedEntry;
+  readonly detail: string;
+  /** REFUSED_BY_DESTINATION unless it says otherwise. */
+  readonly reason?: Refusal['reason'];
+}
+
+/**
+ * Writes down who was refused: in the ledger, where the refusal stands, and among the rejections of the run.
+ * @param mayHaveArrived whether something of them may have reached the destination all the same.
+ * @returns what it adds to the run's counters.
+ */
+export async function rejectPeople(
+  manager: EntityManager,
+  { run, services }: Pick<RunContext, 'run' | 'services'>,
+  rejected: readonly Rejected[],
+  { mayHaveArrived }: { mayHaveArrived: boolean },
+): Promise<{ rejected: number; newcomersRefused: number }> {
+  const at = services.clock.now();
+  const refusalOf = ({ detail, reason = RejectionReason.REFUSED_BY_DESTINATION }: Rejected): Refusal => ({
+    reason,
+    detail,
+    at,
+  });
+  const byRefusal = Map.groupBy(rejected, (one) => JSON.stringify(refusalOf(one)));
+  for (const [refusal, group] of byRefusal) {
+    const keys = group.map(({ entry }) => entry.emailKey);
+    await refuseEntries(manager, run, keys, JSON.parse(refusal) as Refusal, { mayHaveArrived });
+  }
+  await addRejections(
+    manager,
+    run.id,
+    rejected.map((one) => {
+      const { entry, detail } = one;
+      return { profileId: entry.profileId, email: entry.wanted[0], reason: refusalOf(one).reason, detail };
+    }),
+  );
+  const refusedNewcomers = rejected.filter(
+    ({ entry, reason }) => entry.isNew && reason !== RejectionReason.OPTED_OUT,
+  );
+  return { rejected: rejected.length, newcomersRefused: refusedNewcomers.length };
+}

@@ -1,0 +1,20 @@
+import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
+import { ExportPlan } from '../exports/export-plan.js';
+import { planExport } from '../exports/plan-export.js';
+import { authorise, type Context } from '../schema/context.js';
+
+@Resolver(() => ExportPlan)
+export class ExportPlanResolver {
+  @Query(() => ExportPlan, {
+    description:
+      'What a run of the export would do if it began now; nothing is sent to find that out. Takes some seconds for a ' +
+      'million profiles. Whoever may use the connection may. Codes: NOT_FOUND, CONFLICT when the export is detached.',
+  })
+  planExport(
+    @Arg('exportId', () => ID, { description: 'The id of the export.' }) exportId: string,
+    @Ctx() context: Context,
+  ): Promise<ExportPlan> {
+    authorise(context);
+    return planExport(context.services, exportId);
+  }
+}
