@@ -34,6 +34,19 @@ export function createWriter(source: DataSource): Writer & { readonly idle: () =
   let draining: Promise<void> = Promise.resolve();
   let isDraining = false;
 
+  const inSavepoint = async <T>(outer: EntityManager, work: (manager: EntityManager) => Promise<T>) => {
+    await outer.query('SAVEPOINT "piece"');
+    try {
+      const result = await work(outer);
+      await outer.query('RELEASE "piece"');
+      return result;
+    } catch (error: unknown) {
+      await outer.query('ROLLBACK TO "piece"');
+      await outer.query('RELEASE "piece"');
+      throw error;
+    }
+  };
+
   const commitGroup = async () => {
     const group: Waiting[] = [];
     try {
@@ -64,7 +77,7 @@ export function createWriter(source: DataSource): Writer & { readonly idle: () =
     waiting.push({
       perform: async (outer) => {
         try {
-          const result = await outer.transaction(work);
+          const result = await inSavepoint(outer, work);
           acknowledge = () => {
             try {
               committed();

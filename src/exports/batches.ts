@@ -1,9 +1,7 @@
-import type { EntityManager } from 'typeorm';
-import { Batch, BatchState } from '../entities/batch.js';
-import type { ExportRun } from '../entities/export-run.js';
-import { LedgerTask } from '../entities/ledger.js';
+import { BatchState, type Batch } from '../entities/batch.js';
 import { RejectionReason } from '../entities/rejection.js';
 import type { Transaction } from '../database.js';
+import { insertBatch, newBatch, writeBatch } from './batch-rows.js';
 import { confirmEntries, doubtEntries, releaseEntries } from './decide-entries.js';
 import { type RemovalWindow } from './ledger.js';
 import { plannedIn, type PlannedEntry } from './planned.js';
@@ -58,7 +56,7 @@ async function decide(
       rejected: batch.rejected + (added.rejected ?? 0),
       unconfirmed: batch.unconfirmed + (added.unconfirmed ?? 0),
     };
-    await transaction.manager.update(Batch, { id: batch.id }, outcome);
+    await writeBatch(transaction.manager, batch, outcome);
     transaction.afterCommit(() => {
       addUp(run, added);
       Object.assign(batch, outcome);
@@ -152,72 +150,12 @@ export async function splitBatch(
   const halves = [entries.slice(0, middle), entries.slice(middle)].map((half) =>
     newBatch(context.run, half, BatchState.PLANNED, batch.intentAt, batch),
   );
+  const written: Batch[] = [];
   await decide(context, batch, { state: BatchState.DROPPED }, async ({ manager }) => {
-    await manager.save(Batch, halves);
+    for (const half of halves) written.push(await insertBatch(manager, half));
     return {};
   });
-  return halves;
-}
-
-/**
- * Gives contacts that must wait for another run's batch a row of their own: whoever takes the run up goes on in the
- * ledger after its last row, and would pass over what has none.
- */
-export async function planBatch(
-  { manager }: Transaction,
-  run: ExportRun,
-  entries: readonly PlannedEntry[],
-  at: Date,
-): Promise<Batch> {
-  await count(manager, run, {});
-  return manager.save(Batch, newBatch(run, entries, BatchState.PLANNED, at));
-}
-
-/** What the halves of a batch have from it. */
-type Inherited = Pick<Batch, 'losses' | 'mayHaveArrived' | 'begunAt'>;
-
-const NOT_BEGUN: Inherited = { losses: 0, mayHaveArrived: false, begunAt: null };
-
-/** A batch row for these entries, not yet written. */
-export function newBatch(
-  run: ExportRun,
-  entries: readonly PlannedEntry[],
-  state: BatchState,
-  intentAt: Date,
-  { losses, mayHaveArrived, begunAt }: Inherited = NOT_BEGUN,
-): Batch {
-  const [first, last] = [entries[0], entries.at(-1)];
-  if (first === undefined || last === undefined) throw new Error('A batch needs at least one contact');
-  return Object.assign(new Batch(), {
-    runId: run.id,
-    fromKey: first.emailKey,
-    toKey: last.emailKey,
-    checked: first.task === LedgerTask.PUT_CHECKED,
-    contacts: entries.length,
-    state,
-    confirmed: 0,
-    rejected: 0,
-    unconfirmed: 0,
-    mayHaveArrived,
-    losses,
-    intentAt,
-    begunAt,
-    receipt: null,
-    acceptedAt: null,
-  });
-}
-
-/** Where the batches of a run have got to in the ledger: those of people who were looked up first, or the others. */
-export async function lastKeyTaken(
-  reader: EntityManager,
-  run: ExportRun,
-  { checked }: { checked: boolean },
-): Promise<string> {
-  const [row] = await reader.query<[{ last: string | null }]>(
-    `SELECT MAX("toKey") AS "last" FROM "batches" WHERE "runId" = $1 AND ${checked ? '' : 'NOT '}"checked"`,
-    [run.id],
-  );
-  return row.last ?? '';
+  return written;
 }
 
 /** When what a batch did took effect, by the destination's clock: after its first intent, and by now. */

@@ -3,7 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { openCredentials } from '../connections/credentials.js';
 import { problemOf } from '../connections/problems.js';
 import { Connection, ConnectionState } from '../entities/connection.js';
-import { ExportRun, ExportRunState } from '../entities/export-run.js';
+import { ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import { SluiceError } from '../errors.js';
 import { lookAgain } from './conditions.js';
@@ -22,14 +22,12 @@ export type Proof = { readonly credentials: Credentials } | { readonly problem: 
  * @throws {RunMovedError} if somebody else took the run up, {SendingEndedError} if it was cancelled.
  */
 export async function prove(manager: EntityManager, { run, services }: RunContext): Promise<Proof> {
-  const { id, attempt } = run;
-  const now = await manager.findOneBy(ExportRun, { id, attempt });
-  if (now === null) throw new RunMovedError(id);
-  if (now.state !== ExportRunState.RUNNING) throw new SendingEndedError('The run was cancelled.');
-  const conditions = await lookAgain(manager, run);
-  if (conditions.problem !== null) return conditions;
+  const look = await lookAgain(manager, run);
+  if (look === undefined) throw new RunMovedError(run.id);
+  if (look.state !== ExportRunState.RUNNING) throw new SendingEndedError('The run was cancelled.');
+  if (look.problem !== null) return { problem: look.problem };
   try {
-    return { credentials: openCredentials(services, conditions.connection) };
+    return { credentials: openCredentials(services, look.connection) };
   } catch (error: unknown) {
     // The server has lost its secret key: nothing is sent.
     if (error instanceof SluiceError) return { problem: problemOf(error) };

@@ -3,7 +3,7 @@ import { LedgerTask } from '../entities/ledger.js';
 import { RejectionReason } from '../entities/rejection.js';
 import { callDestination } from './call-destination.js';
 import { admitEntries } from './decide-entries.js';
-import { lastKeyTaken } from './batches.js';
+import { lastKeyTaken } from './batch-rows.js';
 import { formerAddresses, isRemovalUnderWay, removalsOf, type RemovalWindow } from './ledger.js';
 import { isHeldByAnotherRun, plannedAfter, type PlannedEntry } from './planned.js';
 import { rejectPeople, type Rejected } from './reject-people.js';

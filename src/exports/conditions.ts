@@ -1,41 +1,81 @@
 import type { EntityManager } from 'typeorm';
-import { ConnectionState, Connection } from '../entities/connection.js';
-import { Consent } from '../entities/consent.js';
-import { Export } from '../entities/export.js';
-import type { ExportRun } from '../entities/export-run.js';
+import { ConnectionState, type Connection } from '../entities/connection.js';
+import type { ExportRun, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
-import { User } from '../entities/user.js';
-import { IsNull } from 'typeorm';
 
-/** What must be true whenever profile data leaves: looked at again in the transaction that commits each intent. */
-export type Conditions =
-  | { readonly problem: null; readonly connection: Connection }
-  /** The first thing that is wrong. */
-  | { readonly problem: Problem };
+/** What a look at a run and its connection found, right before a request. */
+export interface Look {
+  /** As it is now: somebody may have asked for an end. */
+  readonly state: ExportRunState;
+  /** The first thing that is wrong; null: profile data may leave. */
+  readonly problem: Problem | null;
+  readonly connection: Pick<Connection, 'id' | 'host' | 'sealedApiKey'>;
+}
 
-/** Looks at the conditions of a run that is under way or about to begin. */
-export async function lookAgain(manager: EntityManager, run: ExportRun): Promise<Conditions> {
-  const connection = await manager.findOneBy(Connection, { id: run.connectionId });
-  const definition = await manager.findOneBy(Export, { id: run.exportId });
-  if (connection === null || definition?.connectionId !== connection.id) {
-    return { problem: DETACHED };
-  }
-  if (connection.revision !== run.connectionRevision) return { problem: CHANGED };
-  const problem = await connectionProblem(manager, connection);
-  return problem === null ? { problem, connection } : { problem };
+/**
+ * Looks at everything that must be true whenever profile data leaves, in one statement: it is done before every request.
+ * @returns undefined if the run is at another attempt: somebody else has it.
+ */
+export async function lookAgain(manager: EntityManager, run: ExportRun): Promise<Look | undefined> {
+  const [found]: (Facts & LookRow)[] = await manager.query(
+    `SELECT "run"."state" AS "runState", "export"."connectionId" AS "attachedTo",
+       "connection"."id", "connection"."host", "connection"."sealedApiKey", "connection"."revision",
+       "connection"."state", "connection"."problem", "connection"."exportUserId", "user"."disabled",
+       EXISTS (SELECT 1 FROM "consents" WHERE "connectionId" = "connection"."id" AND "withdrawnAt" IS NULL) AS "consented"
+     FROM "export_runs" AS "run"
+       LEFT JOIN "exports" AS "export" ON "export"."id" = "run"."exportId"
+       LEFT JOIN "connections" AS "connection" ON "connection"."id" = "run"."connectionId"
+       LEFT JOIN "users" AS "user" ON "user"."id" = "connection"."exportUserId"
+     WHERE "run"."id" = $1 AND "run"."attempt" = $2`,
+    [run.id, run.attempt],
+  );
+  if (found === undefined) return undefined;
+  const { runState: state, ...connection } = found;
+  return { state, connection, problem: problemOfRun(run, found) };
+}
+
+interface LookRow extends Pick<Connection, 'id' | 'host' | 'sealedApiKey' | 'revision'> {
+  readonly runState: ExportRunState;
+  readonly attachedTo: string | null;
+}
+
+function problemOfRun(run: ExportRun, found: Facts & LookRow): Problem | null {
+  if (found.attachedTo === null || found.attachedTo !== found.id) return DETACHED;
+  return found.revision === run.connectionRevision ? obstacle(found) : CHANGED;
 }
 
 /** Why nothing may be sent through this connection now; null: it may. */
 export async function connectionProblem(
   manager: EntityManager,
-  connection: Connection,
+  { id }: Pick<Connection, 'id'>,
 ): Promise<Problem | null> {
-  const consented = await manager.existsBy(Consent, { connectionId: connection.id, withdrawnAt: IsNull() });
+  const [found]: Facts[] = await manager.query(
+    `SELECT "connection"."state", "connection"."problem", "connection"."exportUserId", "user"."disabled",
+       EXISTS (SELECT 1 FROM "consents" WHERE "connectionId" = $1 AND "withdrawnAt" IS NULL) AS "consented"
+     FROM "connections" AS "connection" LEFT JOIN "users" AS "user" ON "user"."id" = "connection"."exportUserId"
+     WHERE "connection"."id" = $1`,
+    [id],
+  );
+  return found === undefined ? DETACHED : obstacle(found);
+}
+
+/** What decides whether a connection may be used, as the database has it. */
+interface Facts {
+  readonly consented: boolean | 0 | 1;
+  readonly state: ConnectionState;
+  /** A Problem as JSON. */
+  readonly problem: string | null;
+  readonly exportUserId: string | null;
+  /** Null: there is no such user. */
+  readonly disabled: boolean | 0 | 1 | null;
+}
+
+function obstacle({ consented, state, problem, exportUserId, disabled }: Facts): Problem | null {
   if (!consented) return CONSENT_REQUIRED;
-  if (connection.state !== ConnectionState.CONNECTED) return connection.problem ?? NOT_CONNECTED;
-  if (connection.exportUserId === null) return NO_EXPORT_USER;
-  const exportUser = await manager.findOneBy(User, { id: connection.exportUserId });
-  return exportUser === null || exportUser.disabled ? EXPORT_USER_UNABLE : null;
+  if (state !== ConnectionState.CONNECTED)
+    return problem === null ? NOT_CONNECTED : (JSON.parse(problem) as Problem);
+  if (exportUserId === null) return NO_EXPORT_USER;
+  return disabled === null || Boolean(disabled) ? EXPORT_USER_UNABLE : null;
 }
 
 const DETACHED: Problem = {

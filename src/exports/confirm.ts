@@ -1,5 +1,5 @@
 import type { Batch } from '../entities/batch.js';
-import { Connection } from '../entities/connection.js';
+import type { Connection } from '../entities/connection.js';
 import {
   FixCredentialsError,
   RetryLaterError,
@@ -81,7 +81,11 @@ async function ask(context: RunContext, batch: Batch, waitMs: number): Promise<A
  * data. It needs a key for the account that gave the receipt.
  */
 async function credentialsFor({ run, services }: RunContext): Promise<Credentials | undefined> {
-  const connection = await services.database.reader.findOneBy(Connection, { id: run.connectionId });
+  const [connection]: Pick<Connection, 'id' | 'host' | 'sealedApiKey' | 'account'>[] =
+    await services.database.reader.query(
+      'SELECT "id", "host", "sealedApiKey", "account" FROM "connections" WHERE "id" = $1',
+      [run.connectionId],
+    );
   if (connection?.account !== run.account) return undefined;
   try {
     return openCredentials(services, connection);

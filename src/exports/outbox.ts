@@ -1,6 +1,6 @@
 import { In } from 'typeorm';
 import { Batch, BatchState } from '../entities/batch.js';
-import { lastKeyTaken, planBatch } from './batches.js';
+import { lastKeyTaken, planBatch } from './batch-rows.js';
 import { isHeldByAnotherRun, plannedAfter, plannedIn, type PlannedEntry } from './planned.js';
 import { contactOf } from './mapping.js';
 import type { RunContext } from './run-context.js';

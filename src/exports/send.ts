@@ -1,4 +1,5 @@
-import { Batch, BatchState } from '../entities/batch.js';
+import type { Batch } from '../entities/batch.js';
+import { BatchState } from '../entities/batch.js';
 import { LedgerTask } from '../entities/ledger.js';
 import type { Problem } from '../entities/problem.js';
 import type { Transaction } from '../database.js';
@@ -8,15 +9,8 @@ import {
   RetryLaterError,
   type Credentials,
 } from '../destinations/destination.js';
-import {
-  acceptBatch,
-  dropRefused,
-  newBatch,
-  planBatch,
-  releaseLeavers,
-  replanBatch,
-  splitBatch,
-} from './batches.js';
+import { insertBatch, newBatch, planBatch, writeBatch } from './batch-rows.js';
+import { acceptBatch, dropRefused, releaseLeavers, replanBatch, splitBatch } from './batches.js';
 import { MAX_BACKOFF, prove, reportFailing } from './call-destination.js';
 import { lookElsewhere } from './compare.js';
 import { listGone } from './conditions.js';
@@ -121,12 +115,12 @@ async function noteIntent(
   const begunAt = batch?.begunAt ?? (there === undefined ? null : new Date(there));
   if (batch === undefined) {
     const opened = newBatch(run, entries, BatchState.SENDING, intentAt);
-    return manager.save(Batch, Object.assign(opened, { begunAt }));
+    return insertBatch(manager, { ...opened, begunAt });
   }
   // Still SENDING: nobody knows how the request before this one ended.
   const mayHaveArrived = batch.mayHaveArrived || batch.state === BatchState.SENDING;
   const again = { state: BatchState.SENDING, intentAt, begunAt, mayHaveArrived };
-  await manager.update(Batch, { id: batch.id }, again);
+  await writeBatch(manager, batch, again);
   return Object.assign(batch, again);
 }
 

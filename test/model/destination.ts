@@ -1,0 +1,78 @@
+/** How the destination refuses an address: at once, naming it or not, or later, among a batch's failures. */
+export type Refusing = 'named' | 'unnamed' | 'later';
+
+export const FIELDS = ['firstName', 'lastName', 'phone'] as const;
+export type Field = (typeof FIELDS)[number];
+/** What is sent of a contact; a field that is missing is left as it is. */
+export type Values = Partial<Record<Field, string>>;
+
+export type Result = 'DONE' | 'REFUSED_AT_ONCE' | 'FAILED';
+
+interface Contact {
+  readonly values: Record<Field, string>;
+  /** By list: on it, taken off by an import, or off by the person's own choice. */
+  readonly lists: Map<number, 'ON' | 'REMOVED' | 'OPTED_OUT'>;
+}
+
+/** The account as it should be: what the importer makes of contacts, and what people do there. Known by e-mail key. */
+export class ModelDestination {
+  readonly contacts = new Map<string, Contact>();
+  readonly refused = new Map<string, Refusing>();
+
+  standing(key: string, list: number) {
+    return this.contacts.get(key)?.lists.get(list);
+  }
+
+  /** An upsert that puts the contact on the list; whoever is off it stays as it is, and is reported as failed. */
+  put(key: string, list: number, values: Values): Result {
+    const refusal = this.refusal(key);
+    if (refusal !== undefined) return refusal;
+    const standing = this.standing(key, list);
+    if (standing === 'REMOVED' || standing === 'OPTED_OUT') return 'FAILED';
+    const contact = this.contact(key);
+    Object.assign(contact.values, values);
+    contact.lists.set(list, 'ON');
+    return 'DONE';
+  }
+
+  /** Takes the contact off the list, unless the person did before. */
+  remove(key: string, list: number): Result {
+    const refusal = this.refusal(key);
+    if (refusal !== undefined) return refusal;
+    const { lists } = this.contact(key);
+    if (lists.get(list) !== 'OPTED_OUT') lists.set(list, 'REMOVED');
+    return 'DONE';
+  }
+
+  optOut(key: string, list: number): void {
+    this.contact(key).lists.set(list, 'OPTED_OUT');
+  }
+
+  optIn(key: string, list: number): void {
+    this.contact(key).lists.set(list, 'ON');
+  }
+
+  /** Every contact by key, as `first|last|phone` and where it stands on its lists. */
+  state(): Map<string, string> {
+    const shown = [...this.contacts].map(([key, { values, lists }]): [string, string] => {
+      const standings = [...lists].map(([list, standing]) => `${list}:${standing === 'ON' ? 1 : 2}`).sort();
+      return [key, [...FIELDS.map((field) => values[field]), ...standings].join('|')];
+    });
+    return new Map(shown);
+  }
+
+  private refusal(key: string): Result | undefined {
+    const how = this.refused.get(key);
+    if (how === undefined) return undefined;
+    return how === 'later' ? 'FAILED' : 'REFUSED_AT_ONCE';
+  }
+
+  private contact(key: string): Contact {
+    let contact = this.contacts.get(key);
+    if (contact === undefined) {
+      contact = { values: { firstName: '', lastName: '', phone: '' }, lists: new Map() };
+      this.contacts.set(key, contact);
+    }
+    return contact;
+  }
+}

@@ -1,0 +1,169 @@
+import fc from 'fast-check';
+import { startEngine, type Engine } from './helpers/engine.js';
+import { connectedConnection } from './helpers/flows.js';
+import { startProgram } from './helpers/program.js';
+import { startTestSandbox } from './helpers/sandbox.js';
+import { temporaryFolder } from './helpers/sluice.js';
+import { Driver } from './model/driver.js';
+import { addressOf, steps, type Change, type Step } from './model/operations.js';
+import type { Place } from './model/stage.js';
+
+/*
+ * Random sequences of what people do to profiles, segments, exports and the destination, each with runs, faults and
+ * kills, against the reference model in test/model: after each run the sandbox holds what the model holds, and the run
+ * tells, and costs, what the model says.
+ *
+ * A failure prints the sequence made as short as it goes, with its seed. Long runs, for hours if wanted:
+ *
+ *     MODEL_RUNS=500 npm run jest -- test/runs-model.test.ts          so many sequences, and a quarter of it with kills
+ *     MODEL_SEED=42 MODEL_RUNS=500 npm run jest -- …                  the same ones again
+ */
+const RUNS = Number(process.env.MODEL_RUNS ?? 0);
+const SEED = process.env.MODEL_SEED;
+
+/** Beyond this no further sequence begins, unless a number of them was asked for. */
+const RANDOM_MS = 10_000;
+const KILLS_MS = 8_000;
+const PATIENCE_MS = RUNS > 0 ? 24 * 60 * 60_000 : 90_000;
+
+async function follow(place: Place, sequence: readonly Step[]): Promise<void> {
+  const driver = await Driver.start(place);
+  try {
+    for (const step of sequence) await driver.step(step);
+    await driver.finish();
+  } finally {
+    place.sandbox.clearFaults();
+  }
+}
+
+async function followMany(
+  place: Place,
+  sequences: fc.Arbitrary<Step[]>,
+  { runs, limitMs }: { readonly runs: number; readonly limitMs: number },
+): Promise<void> {
+  const property = fc.asyncProperty(sequences, (sequence) => follow(place, sequence));
+  await fc.assert(property, {
+    numRuns: runs > 0 ? Math.ceil(runs) : 1_000,
+    ...(runs > 0 ? {} : { interruptAfterTimeLimit: limitMs }),
+    ...(SEED !== undefined && { seed: Number(SEED) }),
+  });
+}
+
+const run = (exported: number, ...changes: Change[]): Step => ({
+  changes,
+  run: { export: exported, force: false },
+});
+const leave = (profile: number, segment: number): Change => ({ do: 'leave', profile, segment });
+const join = (profile: number, segment: number): Change => ({ do: 'join', profile, segment });
+const move = (profile: number, address: number): Change => ({
+  do: 'move',
+  profile,
+  email: addressOf(address),
+});
+const optOut = (address: number): Change => ({ do: 'opt out', address, how: {} });
+const refuse = (address: number, how: 'named' | 'later'): Change => ({ do: 'refuse', address, how });
+const acceptAll: Change = { do: 'accept all' };
+
+/** Sequences that a random one, or a doubt, has brought up. Profile n has address n and is in segment n modulo 3. */
+const KNOWN: Readonly<Record<string, readonly Step[]>> = {
+  'somebody who opted out moves while a twin takes the old address': [
+    run(0),
+    run(0, optOut(0), move(1, 0), move(0, 5)),
+  ],
+  'somebody who opted out moves, and later another one takes the old address': [
+    run(0),
+    run(0, optOut(0), move(0, 5)),
+    run(0, move(1, 0)),
+    run(0, { do: 'set', profile: 0, attribute: 'phone', value: '9' }),
+  ],
+  'somebody opts out by a second address and goes back to the first': [
+    run(0),
+    run(0, move(0, 5)),
+    run(0, optOut(5), move(0, 0)),
+  ],
+  'somebody who opted out takes the address of a leaver': [
+    run(0),
+    run(0, leave(0, 0)),
+    run(0, optOut(3), move(3, 0)),
+  ],
+  'somebody who opted out of what one export sent moves, and another export comes first': [
+    run(0),
+    run(1, optOut(1), move(1, 5)),
+  ],
+  'somebody whom another export took off the list is refused': [
+    run(0),
+    run(0, leave(1, 1)),
+    run(1),
+    run(1, join(1, 2), refuse(1, 'later')),
+  ],
+  'somebody comes back, is refused, and leaves again': [
+    run(0),
+    run(0, leave(0, 0)),
+    run(0, join(0, 0), refuse(0, 'named')),
+    run(0, leave(0, 0), acceptAll),
+  ],
+  'a newcomer is refused and leaves': [run(0, refuse(0, 'later')), run(0, leave(0, 0), acceptAll)],
+  'an unsubscribe is refused, and the person comes back': [
+    run(0),
+    run(0, leave(0, 0), refuse(0, 'later')),
+    run(0),
+    run(0, join(0, 0), acceptAll),
+  ],
+  'somebody is taken off while the export that wants the address is detached': [
+    run(0),
+    run(1),
+    run(1, { do: 'detach', export: 0 }, leave(1, 1)),
+    run(0, join(1, 0)),
+  ],
+  'somebody is taken off while the export that wants the address sends to another list': [
+    run(0),
+    run(1),
+    run(1, { do: 'list', export: 0, list: 1 }, leave(1, 1)),
+    run(0, join(1, 0), { do: 'list', export: 0, list: 0 }),
+  ],
+};
+
+describe('the sandbox ends like the model when', () => {
+  let engine: Engine;
+  let place: Place;
+
+  beforeAll(async () => {
+    engine = await startEngine();
+    const { sandbox, sluice, connectionId } = engine;
+    place = { sandbox, connectionId, sluice: () => sluice };
+  });
+
+  afterAll(() => engine[Symbol.asyncDispose]());
+
+  it.each(Object.keys(KNOWN))('%s', (name) => follow(place, KNOWN[name] ?? []));
+
+  it(
+    'people join, change, leave, move, share addresses and opt out, and calls fail',
+    () => followMany(place, steps({ faults: 2, kills: 0 }), { runs: RUNS, limitMs: RANDOM_MS }),
+    PATIENCE_MS,
+  );
+
+  it(
+    'the server is killed besides, and started again',
+    async () => {
+      await using folder = await temporaryFolder();
+      await using sandbox = await startTestSandbox();
+      let program = await startProgram(folder.path, sandbox);
+      try {
+        const killable: Place = {
+          sandbox,
+          connectionId: await connectedConnection(program.sluice, sandbox),
+          sluice: () => program.sluice,
+          restart: async () => {
+            await program[Symbol.asyncDispose]();
+            program = await startProgram(folder.path, sandbox);
+          },
+        };
+        await followMany(killable, steps({ faults: 1, kills: 3 }), { runs: RUNS / 4, limitMs: KILLS_MS });
+      } finally {
+        await program[Symbol.asyncDispose]();
+      }
+    },
+    PATIENCE_MS,
+  );
+});
