@@ -60,6 +60,9 @@ describe('the limits', () => {
       batchIntervalMs: 600,
       singleIntervalMs: 3_000,
       callIntervalMs: 250,
+      batchQuota: { calls: 100, windowMs: 60_000 },
+      singleQuota: { calls: 20, windowMs: 60_000 },
+      callQuota: { calls: 5, windowMs: 1_000 },
       firstOutcomeMs: 7_000,
       outcomeIntervalMs: 4_000,
       retryIntervalMs: 1_000,
@@ -69,6 +72,7 @@ describe('the limits', () => {
       contactsPerBatch: 250,
       batchIntervalMs: 10,
       singleIntervalMs: 50,
+      batchQuota: { calls: 100, windowMs: 1_000 },
       lostAfterMs: 5_000,
     });
   });

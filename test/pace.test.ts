@@ -6,7 +6,7 @@ const START = Date.UTC(2026, 0, 1);
 const MINUTE = 60_000;
 const limits = activeCampaignAt([]).limits('name.api-us1.com');
 
-/** Begins requests as early as the pace allows, but late by what `latenessMs` says; answers when each began. */
+/** Begins requests as early as the pace allows, but late by what `latenessMs` says, and has each answered at once. */
 function begin(
   kind: RequestKind,
   count: number,
@@ -44,6 +44,48 @@ describe("an account's pace", () => {
       expect(busiest(begin('SINGLE', 100, { latenessMs }), MINUTE)).toBeLessThanOrEqual(20);
       expect(busiest(begin('CALL', 100, { latenessMs }), 1_000)).toBeLessThanOrEqual(4);
     }
+  });
+
+  it('keeps within that however long requests are on their way, and their answers', () => {
+    const patterns = {
+      smooth: () => 300,
+      jittery: (n: number) => (n * 7_919) % 3_000,
+      stalling: (n: number) => (n % 60 < 5 ? 4_000 - 700 * (n % 60) : 20),
+    };
+    for (const wayMs of Object.values(patterns)) {
+      for (const [kind, count, windowMs, quota] of [
+        ['BATCH', 500, MINUTE, 100],
+        ['SINGLE', 100, MINUTE, 20],
+        ['CALL', 500, 1_000, 5],
+      ] as const) {
+        const pace = createPace(limits);
+        let now = START;
+        const arrivals = Array.from({ length: count }, (_, n) => {
+          now = Math.max(now, pace.earliest(kind));
+          const ended = pace.spend(kind, now);
+          const arrivedAt = now + wayMs(n);
+          ended(arrivedAt + wayMs(n + 3));
+          return arrivedAt;
+        });
+        expect(busiest(arrivals, windowMs)).toBeLessThanOrEqual(quota);
+      }
+    }
+  });
+
+  it('lets no more begin than the quota while nobody knows what became of them', () => {
+    const pace = createPace(limits);
+    const ends = Array.from({ length: 5 }, (_, n) => pace.spend('CALL', START + n * 250));
+    expect(pace.earliest('CALL')).toBe(Infinity);
+    ends[3]?.(START + 5_000);
+    // A second after the answer, and a millisecond for the grain of the clock.
+    expect(pace.earliest('CALL')).toBe(START + 6_001);
+  });
+
+  it('makes up for what batches lost by beginning late, never closer than half the interval', () => {
+    const moments = begin('BATCH', 100, { latenessMs: (n) => (n % 20 === 7 ? 1_500 : n % 3) });
+    const gaps = moments.slice(1).map((at, n) => at - (moments[n] ?? 0));
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(300);
+    expect((99 * limits.batchIntervalMs) / ((moments.at(-1) ?? 0) - START)).toBeGreaterThan(0.99);
   });
 
   it('makes up for no pause with a burst', () => {
@@ -108,5 +150,5 @@ describe('a run at an account with quotas', () => {
     expect(arrivals).toHaveLength(batches);
     const minutes = arrivals.slice(100).map((at, n) => at - (arrivals[n] ?? 0));
     expect(Math.min(...minutes)).toBeGreaterThanOrEqual(MINUTE - jitterMs * timeScale);
-  });
+  }, 60_000);
 });

@@ -124,4 +124,46 @@ describe('the turns of an account', () => {
     await Promise.all(turns);
     expect(begun).toEqual(['a 0', 'b 30000', 'q 30250']);
   });
+
+  it('come so early that the time of preparing does not slow the pace down, and begin no request early', async () => {
+    const { clock, pace } = account();
+    const turns = createTurns(pace, clock);
+    const begun: number[] = [];
+    const request = {
+      kind: 'BATCH',
+      priority: () => 0,
+      signal: new AbortController().signal,
+      // As on a disk that is quick at times.
+      prepare: () => clock.sleep(begun.length % 4 === 0 ? 20 : 100),
+    } as const;
+    const requests = Array.from({ length: 60 }, () =>
+      turns.take(request, () => Promise.resolve(begun.push(clock.now() - START))),
+    );
+    await clock.pass(60_000);
+    await Promise.all(requests);
+    const gaps = begun.slice(1).map((at, n) => at - (begun[n] ?? 0));
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(300);
+    const first = begun[0] ?? 0;
+    begun.forEach((at, n) => {
+      expect(at - first).toBeGreaterThanOrEqual(n * 600);
+      expect(at - first).toBeLessThan(n * 600 + 100);
+    });
+  });
+
+  it('wait for the end of requests under way when only that tells when the next may begin', async () => {
+    const { clock } = account();
+    const limits = activeCampaignAt([]).limits('name.api-us1.com');
+    const turns = createTurns(createPace({ ...limits, callQuota: { calls: 2, windowMs: 1_000 } }), clock);
+    const begun: number[] = [];
+    const request = { kind: 'CALL', priority: () => 0, signal: new AbortController().signal } as const;
+    const requests = Array.from({ length: 3 }, () =>
+      turns.take(request, () => {
+        begun.push(clock.now() - START);
+        return clock.sleep(3_000);
+      }),
+    );
+    await clock.pass(20_000);
+    await Promise.all(requests);
+    expect(begun).toEqual([0, 250, 4_001]);
+  });
 });

@@ -41,7 +41,6 @@ export const DOUBT_FOR_GOOD = 0;
 
 /** One contact in a ledger, known by its e-mail key: the address trimmed and in lower case, by JavaScript, never by SQL. */
 @Entity('ledger_entries', { withoutRowid: true })
-@Index('ledger_entries_gone', ['ledgerId', 'profileId'], { where: '"gone"' })
 export class LedgerEntry {
   @PrimaryColumn('integer')
   ledgerId!: number;
@@ -106,4 +105,21 @@ export class LedgerEntry {
   /** That refusal, as JSON: see exports/refusals.ts. */
   @Column('text', { nullable: true })
   refusal!: string | null;
+}
+
+/** An address that a profile had, as far as this ledger saw, and has no more: its person may have opted out there. */
+@Entity('former_addresses', { withoutRowid: true })
+export class FormerAddress {
+  @PrimaryColumn('integer')
+  ledgerId!: number;
+
+  @PrimaryColumn('varchar')
+  profileId!: string;
+
+  @PrimaryColumn('varchar')
+  emailKey!: string;
+
+  /** As the profile wrote it. */
+  @Column('varchar')
+  email!: string;
 }

@@ -89,7 +89,8 @@ export async function settleBatch(
   refused: readonly Rejected[],
 ): Promise<void> {
   await decide(context, batch, { state: BatchState.SETTLED }, async ({ manager }) => {
-    const rejected = await rejectPeople(manager, context, refused, { mayHaveArrived: true });
+    const inDoubt = batch.mayHaveArrived ? 'EVERYBODY' : 'DELIVERED';
+    const rejected = await rejectPeople(manager, context, refused, inDoubt);
     const confirmed = await confirmEntries(manager, context.run, batch, windowOf(context, batch));
     return { ...rejected, confirmed };
   });
@@ -101,9 +102,9 @@ export async function dropRefused(
   batch: Batch,
   refused: readonly Rejected[],
 ): Promise<void> {
-  const { mayHaveArrived } = batch;
+  const inDoubt = batch.mayHaveArrived ? 'EVERYBODY' : 'NOBODY';
   await decide(context, batch, without(batch, refused.length), ({ manager }) =>
-    rejectPeople(manager, context, refused, { mayHaveArrived }),
+    rejectPeople(manager, context, refused, inDoubt),
   );
 }
 

@@ -2,9 +2,10 @@ import { RefusedContactsError, RetryLaterError, type Membership } from '../desti
 import { LedgerTask } from '../entities/ledger.js';
 import { RejectionReason } from '../entities/rejection.js';
 import { callDestination } from './call-destination.js';
-import { admitEntries } from './decide-entries.js';
+import { admitEntries, doubtEntry } from './decide-entries.js';
 import { lastKeyTaken } from './batch-rows.js';
-import { formerAddresses, isRemovalUnderWay, removalsOf, type RemovalWindow } from './ledger.js';
+import { formerAddresses } from './former-addresses.js';
+import { isRemovalUnderWay, removalsOf, type RemovalWindow } from './ledger.js';
 import { isHeldByAnotherRun, plannedAfter, type PlannedEntry } from './planned.js';
 import { rejectPeople, type Rejected } from './reject-people.js';
 import type { RunContext } from './run-context.js';
@@ -53,8 +54,7 @@ async function check(context: RunContext, entry: PlannedEntry): Promise<boolean>
   const problem = await problemWith(context, entry);
   const { run, services } = context;
   await services.database.transact(async ({ manager, afterCommit }) => {
-    const added =
-      problem === undefined ? {} : await rejectPeople(manager, context, [problem], { mayHaveArrived: false });
+    const added = problem === undefined ? {} : await rejectPeople(manager, context, [problem], 'NOBODY');
     await count(manager, run, added);
     if (problem === undefined) await admitEntries(manager, run, [entry.emailKey]);
     afterCommit(() => {
@@ -78,8 +78,8 @@ async function untilNobodyElseSends({ run, services, bell, sending }: RunContext
 async function problemWith(context: RunContext, entry: PlannedEntry): Promise<Rejected | undefined> {
   const { run, services } = context;
   const { reader } = services.database;
-  for (const former of entry.isNew ? await formerAddresses(reader, run, entry.profileId) : []) {
-    if ((await lookUp(context, { email: former.wanted[0], ...former })).optedOut) {
+  for (const former of await formerAddresses(reader, run, entry)) {
+    if ((await lookUp(context, former)).optedOut) {
       return { entry, reason: RejectionReason.OPTED_OUT, detail: FORMER_OPTED_OUT };
     }
   }
@@ -87,8 +87,14 @@ async function problemWith(context: RunContext, entry: PlannedEntry): Promise<Re
   if (entry.isNew && (await removalsOf(reader, run, entry.emailKey)).length === 0) return undefined;
   const { optedOut, takeBack } = await lookUp(context, { email: entry.wanted[0], ...entry });
   if (optedOut) return { entry, reason: RejectionReason.OPTED_OUT, detail: OPTED_OUT };
+  if (takeBack === undefined) return undefined;
+  // Once it is back it must not be forgotten there, whatever becomes of the rest.
+  await services.database.transact(async ({ manager }) => {
+    await count(manager, run, {});
+    await doubtEntry(manager, run, entry.emailKey);
+  });
   try {
-    await takeBack?.();
+    await takeBack();
   } catch (error: unknown) {
     if (error instanceof RefusedContactsError || error instanceof RetryLaterError)
       return { entry, detail: error.message };

@@ -159,7 +159,10 @@ async function* groupsByAddress(spill: Spill): AsyncGenerator<Address[]> {
 }
 
 /** The entries of a ledger in key order. */
-async function* ledgerPages(reader: EntityManager, ledgerId: number | null): AsyncGenerator<KnownEntry[]> {
+export async function* ledgerPages(
+  reader: EntityManager,
+  ledgerId: number | null,
+): AsyncGenerator<KnownEntry[]> {
   if (ledgerId === null) return;
   const columns = [
     '"emailKey"',

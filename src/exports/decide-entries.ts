@@ -72,22 +72,40 @@ export async function doubtEntries(
 }
 
 /**
- * These contacts were refused, or kept back.
- * @param mayHaveArrived whether something of them may have reached the destination all the same.
+ * Of refused contacts, who is in doubt: NOBODY, because nothing was queued; DELIVERED, whoever was on record before,
+ * because a refusal may have changed a part; EVERYBODY, because an earlier request may have arrived.
  */
+export type InDoubt = 'NOBODY' | 'DELIVERED' | 'EVERYBODY';
+
+/** These contacts were refused, or kept back. */
 export async function refuseEntries(
   manager: EntityManager,
   run: ExportRun,
   keys: readonly string[],
   refusal: Refusal,
-  { mayHaveArrived }: { mayHaveArrived: boolean },
+  inDoubt: InDoubt,
 ): Promise<number> {
-  const arrived = `, "everSent" = "everSent" | "filled", "doubt" = ${DOUBT_FOR_GOOD}`;
+  const sent = `"everSent" = "everSent" | "filled"`;
+  const changes = {
+    NOBODY: '',
+    DELIVERED: `, ${sent}, "doubt" = CASE WHEN "standing" = ${Standing.NEVER_DELIVERED} THEN "doubt" ELSE ${DOUBT_FOR_GOOD} END`,
+    EVERYBODY: `, ${sent}, "doubt" = ${DOUBT_FOR_GOOD}`,
+  };
   return execute(
     manager,
-    `UPDATE "ledger_entries" SET "plannedRun" = NULL, "refusedRun" = $1, "refusal" = $2${mayHaveArrived ? arrived : ''}
+    `UPDATE "ledger_entries" SET "plannedRun" = NULL, "refusedRun" = $1, "refusal" = $2${changes[inDoubt]}
      WHERE "ledgerId" = $3 AND "plannedRun" = $1 AND "emailKey" IN ${jsonList('$4')}`,
     [run.number, JSON.stringify(refusal), run.ledgerId, JSON.stringify(keys)],
+  );
+}
+
+/** The contact is about to be put back on the list: from now on it may be there. */
+export async function doubtEntry(manager: EntityManager, run: ExportRun, emailKey: string): Promise<void> {
+  await execute(
+    manager,
+    `UPDATE "ledger_entries" SET "doubt" = ${DOUBT_FOR_GOOD}
+     WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" = $3`,
+    [run.ledgerId, run.number, emailKey],
   );
 }
 
@@ -170,13 +188,24 @@ async function hasRemovals(manager: EntityManager, run: ExportRun, batch: Batch)
   return rows.length > 0;
 }
 
-/** Notes when the removals of a batch took effect, beside what is known of earlier ones. */
+/**
+ * Notes when the removals of a batch took effect, beside what is known of earlier ones. Other exports to the list that
+ * had delivered these contacts (detached ones, or ones that wait for their next run) learn that they are off it.
+ */
 async function noteRemovals(
   manager: EntityManager,
   run: ExportRun,
   batch: Batch,
   window: RemovalWindow | undefined,
 ): Promise<void> {
+  await execute(
+    manager,
+    `UPDATE "ledger_entries" SET "standing" = ${Standing.REMOVED}
+     WHERE "standing" = ${Standing.ON_LIST}
+       AND "emailKey" IN (SELECT "emailKey" FROM "ledger_entries" WHERE ${inBatch(batch)} AND ${IS_REMOVAL})
+       AND "ledgerId" IN (SELECT "id" FROM "ledgers" WHERE "account" = $5 AND "listId" = $6 AND "id" <> $1)`,
+    [...batchParameters(run, batch), run.account, run.listId],
+  );
   if (window === undefined) return;
   const rows = await manager.query<{ emailKey: string; removals: string | null }[]>(
     `SELECT "emailKey", "removals" FROM "ledger_entries" WHERE ${inBatch(batch)} AND ${IS_REMOVAL}`,

@@ -50,6 +50,7 @@ export async function removeTracesOfExports({ database }: { readonly database: D
     });
   }
   for (const ledger of await orphans(database.reader, Ledger)) {
+    await removeInSteps(database, 'former_addresses', 'profileId', '"ledgerId" = $1', ledger.id);
     await removeInSteps(database, 'ledger_entries', 'emailKey', '"ledgerId" = $1', ledger.id);
     await database.transact(async ({ manager }) => {
       await manager.delete(Ledger, { id: ledger.id });

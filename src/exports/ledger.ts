@@ -16,6 +16,7 @@ export interface LedgerPlace {
 
 export interface Neighbour {
   readonly ledgerId: number;
+  readonly exportId: string;
   /** Its export still sends to this list. */
   readonly attached: boolean;
   readonly policy: LeaverPolicy;
@@ -47,7 +48,7 @@ export async function placeOf(
     const other = await manager.findOneBy(Export, { id: ledger.exportId });
     if (other === null) continue;
     const attached = other.connectionId !== null && other.account === account && other.list.id === listId;
-    neighbours.push({ ledgerId: ledger.id, attached, policy: other.leavers });
+    neighbours.push({ ledgerId: ledger.id, exportId: other.id, attached, policy: other.leavers });
   }
   return { ledgerId: ledgers.find((ledger) => ledger.exportId === exportId)?.id ?? null, neighbours };
 }
@@ -98,51 +99,6 @@ async function writeAlike(
        ${changes.map((column) => `"${column}" = excluded."${column}"`).join(', ')}`,
     [run.ledgerId, ...shared, JSON.stringify(rows)],
   );
-}
-
-/** Whether anybody of the ledger is no member any more. */
-export async function anybodyIsGone(manager: EntityManager, run: ExportRun): Promise<boolean> {
-  const rows = await manager.query<unknown[]>(
-    `SELECT 1 FROM "ledger_entries" WHERE "ledgerId" = $1 AND "gone" LIMIT 1`,
-    [run.ledgerId],
-  );
-  return rows.length > 0;
-}
-
-/**
- * Lets newcomers be looked up first whose profile had another address before: that one may have opted out.
- * @param range of keys: after `after`, up to and including `to`.
- */
-export async function checkMovers(
-  manager: EntityManager,
-  run: ExportRun,
-  { after, to }: KeyRange,
-): Promise<void> {
-  await execute(
-    manager,
-    `UPDATE "ledger_entries" SET "task" = ${LedgerTask.CHECK}
-     WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND "task" = ${LedgerTask.PUT}
-       AND "standing" = ${Standing.NEVER_DELIVERED}
-       AND "emailKey" > $3 ${to === null ? '' : 'AND "emailKey" <= $4'}
-       AND EXISTS (SELECT 1 FROM "ledger_entries" AS "former"
-         WHERE "former"."ledgerId" = $1 AND "former"."gone"
-           AND "former"."profileId" = "ledger_entries"."profileId")`,
-    [run.ledgerId, run.number, after, ...(to === null ? [] : [to])],
-  );
-}
-
-/** The addresses that a profile had before: what of it the ledger still knows, and wants no more. */
-export async function formerAddresses(
-  manager: EntityManager,
-  run: ExportRun,
-  profileId: string,
-): Promise<{ emailKey: string; wanted: WantedContact }[]> {
-  const rows = await manager.query<{ emailKey: string; wanted: string }[]>(
-    `SELECT "emailKey", "wanted" FROM "ledger_entries"
-     WHERE "ledgerId" = $1 AND "gone" AND "profileId" = $2 ORDER BY "emailKey"`,
-    [run.ledgerId, profileId],
-  );
-  return rows.map(({ emailKey, wanted }) => ({ emailKey, wanted: JSON.parse(wanted) as WantedContact }));
 }
 
 /** When the contact was taken off the list by this export or another one to the same list. */

@@ -19,8 +19,9 @@ export type RequestKind = 'BATCH' | 'SINGLE' | 'CALL';
  *
  * **When the destination refuses nevertheless**, because others use the account too, nothing begins until it may be
  * asked again, and then the grid begins anew. Refused again soon after, the account's pace is lowered: each time to
- * three quarters, down to a quarter. It rises again steadily, from nothing to the full pace within `RECOVERY_WINDOWS`:
- * rather slowly, for each refusal by the importer costs a minute.
+ * three quarters, down to a quarter. It rises again steadily, twofold in `DOUBLING_WINDOWS`: that slowly, because each
+ * refusal by the importer costs a minute. A destination that refuses the very first request after a pause is still out
+ * of order: that says nothing of the pace.
  */
 export interface Pace {
   /**
@@ -60,7 +61,7 @@ const LOWERED_TO = 0.75;
 const LOWEST_SHARE = 0.25;
 /** In windows of the batches' quota, which are the destination's minutes. */
 const SOON_WINDOWS = 10;
-const RECOVERY_WINDOWS = 20;
+const DOUBLING_WINDOWS = 20;
 
 /** Makes the pace of one account. */
 export function createPace(limits: DestinationLimits, past: readonly PastRequest[] = []): Pace {
@@ -71,15 +72,18 @@ export function createPace(limits: DestinationLimits, past: readonly PastRequest
   };
   const minuteMs = limits.batchQuota.windowMs;
   let begunAt = 0;
+  /** How many requests have begun since the last pause; what was under way when it was asked for is no more of them. */
+  let begun = 0;
   let pausedUntil = -Infinity;
   let lowered = { share: 1, at: 0 };
 
   /** The part of the full pace that the account is called at. */
   const shareAt = (now: number) =>
-    Math.min(1, lowered.share + Math.max(0, now - lowered.at) / (RECOVERY_WINDOWS * minuteMs));
+    Math.min(1, lowered.share * 2 ** (Math.max(0, now - lowered.at) / (DOUBLING_WINDOWS * minuteMs)));
 
   const spend = (kind: RequestKind, now: number): Ended => {
     begunAt = now;
+    if (now >= pausedUntil) begun += 1;
     const counted = LANES_OF[kind].map((lane) => lanes[lane].begin(now, shareAt(now)));
     return (endedAt) => {
       for (const ended of counted) ended(endedAt);
@@ -96,11 +100,11 @@ export function createPace(limits: DestinationLimits, past: readonly PastRequest
     earliest: (kind) => Math.max(pausedUntil, ...LANES_OF[kind].map((lane) => lanes[lane].earliest())),
     spend,
     pauseUntil: (until) => {
-      const isAnother = begunAt >= pausedUntil;
       const isSoon = begunAt - pausedUntil < SOON_WINDOWS * minuteMs;
-      if (isAnother && isSoon) {
+      if (isSoon && begun > 1) {
         lowered = { share: Math.max(LOWEST_SHARE, shareAt(begunAt) * LOWERED_TO), at: until };
       }
+      begun = 0;
       pausedUntil = Math.max(pausedUntil, until);
       for (const lane of Object.values(lanes)) lane.rest(until);
     },

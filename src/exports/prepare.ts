@@ -9,7 +9,14 @@ import { Connection } from '../entities/connection.js';
 import { countMembers } from '../profiles/members.js';
 import { compareWithLedger, type Finding } from './compare.js';
 import { holdRun, leaverHold } from './hold.js';
-import { anybodyIsGone, checkMovers, keyRanges, ledgerOf, placeOf, unplan, writeEntries } from './ledger.js';
+import {
+  addressesElsewhere,
+  anybodyMoved,
+  checkMovers,
+  lostAddresses,
+  noteFormerAddresses,
+} from './former-addresses.js';
+import { keyRanges, ledgerOf, placeOf, unplan, writeEntries } from './ledger.js';
 import type { WantedContact } from './mapping.js';
 import { standingDetail } from './refusals.js';
 import { addRejections, type NewRejection } from './rejections.js';
@@ -138,6 +145,8 @@ async function planDifferences(context: RunContext, plan: RunPlan, spill: Spill)
   const { reader } = services.database;
   const place = await placeOf(reader, run);
   const rules = { force: run.force, removesLeavers: plan.removesLeavers, now: services.clock.now() };
+  /** Needed only where other exports may know of them. */
+  const newcomers = new Map<string, string>();
   let delivered = 0;
   for await (const findings of compareWithLedger(reader, place, spill, rules)) {
     context.sending.signal.throwIfAborted();
@@ -146,16 +155,24 @@ async function planDifferences(context: RunContext, plan: RunPlan, spill: Spill)
     await write(context, countFindings(findings), async (manager) => {
       await writeEntries(manager, run, entries);
       await addRejections(manager, run.id, rejections);
+      await noteFormerAddresses(manager, run, lostAddresses(findings));
     });
+    if (place.neighbours.length > 0) {
+      for (const { fate, member } of findings) {
+        if (fate === 'NEW' && member !== undefined) newcomers.set(member.profileId, member.emailKey);
+      }
+    }
     delivered += findings.filter(({ known }) => known?.standing === Standing.ON_LIST).length;
   }
+  const elsewhere = await addressesElsewhere(reader, place, newcomers);
+  await write(context, {}, (manager) => noteFormerAddresses(manager, run, elsewhere));
   return delivered;
 }
 
 /** What a group of findings adds to the counters. */
 export function countFindings(findings: readonly Finding[]) {
   const added = { skipped: 0, unchanged: 0, leavers: 0, toSend: 0, newcomers: 0, rejected: 0 };
-  for (const { fate, member, duplicates } of findings) {
+  for (const { fate, member, known, duplicates } of findings) {
     added.skipped += duplicates.length;
     if (fate === 'NONE') continue;
     if (fate === 'UNCHANGED') {
@@ -164,7 +181,8 @@ export function countFindings(findings: readonly Finding[]) {
     }
     added.toSend += 1;
     if (member === undefined) added.leavers += 1;
-    if (fate === 'NEW') added.newcomers += 1;
+    const wasDelivered = known !== undefined && known.standing !== Standing.NEVER_DELIVERED;
+    if ((fate === 'NEW' || fate === 'RETURNING') && !wasDelivered) added.newcomers += 1;
     if (fate === 'REFUSED') added.rejected += 1;
   }
   return added satisfies Partial<Record<Counter, number>>;
@@ -195,7 +213,7 @@ function addressOf(wanted: string): string {
 async function checkWhoMoved(context: RunContext): Promise<void> {
   const { run, services } = context;
   const { database } = services;
-  if (run.newcomers === 0 || !(await anybodyIsGone(database.reader, run))) return;
+  if (run.newcomers === 0 || !(await anybodyMoved(database.reader, run))) return;
   for await (const range of keyRanges(database.reader, run)) {
     context.sending.signal.throwIfAborted();
     await write(context, {}, (manager) => checkMovers(manager, run, range));

@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { RejectionReason } from '../entities/rejection.js';
-import { refuseEntries } from './decide-entries.js';
+import { refuseEntries, type InDoubt } from './decide-entries.js';
 import type { PlannedEntry } from './planned.js';
 import type { Refusal } from './refusals.js';
 import { addRejections } from './rejections.js';
@@ -16,14 +16,13 @@ export interface Rejected {
 
 /**
  * Writes down who was refused: in the ledger, where the refusal stands, and among the rejections of the run.
- * @param mayHaveArrived whether something of them may have reached the destination all the same.
  * @returns what it adds to the run's counters.
  */
 export async function rejectPeople(
   manager: EntityManager,
   { run, services }: Pick<RunContext, 'run' | 'services'>,
   rejected: readonly Rejected[],
-  { mayHaveArrived }: { mayHaveArrived: boolean },
+  inDoubt: InDoubt,
 ): Promise<{ rejected: number; newcomersRefused: number }> {
   const at = services.clock.now();
   const refusalOf = ({ detail, reason = RejectionReason.REFUSED_BY_DESTINATION }: Rejected): Refusal => ({
@@ -34,7 +33,7 @@ export async function rejectPeople(
   const byRefusal = Map.groupBy(rejected, (one) => JSON.stringify(refusalOf(one)));
   for (const [refusal, group] of byRefusal) {
     const keys = group.map(({ entry }) => entry.emailKey);
-    await refuseEntries(manager, run, keys, JSON.parse(refusal) as Refusal, { mayHaveArrived });
+    await refuseEntries(manager, run, keys, JSON.parse(refusal) as Refusal, inDoubt);
   }
   await addRejections(
     manager,

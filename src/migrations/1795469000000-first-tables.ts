@@ -160,6 +160,7 @@ const TABLES: Record<string, Record<string, ColumnKind>> = {
     refusedRun: optionalNumber,
     refusal: optionalLongText,
   },
+  former_addresses: { ledgerId: numberKey, profileId: textKey, emailKey: textKey, email: text },
   batches: {
     id: countedKey,
     runId: text,
@@ -189,7 +190,7 @@ const TABLES: Record<string, Record<string, ColumnKind>> = {
 };
 
 /** Tables that are read along their key: on SQLite the rows lie in the key's own tree. */
-const CLUSTERED = new Set(['profiles', 'segment_members', 'ledger_entries']);
+const CLUSTERED = new Set(['profiles', 'segment_members', 'ledger_entries', 'former_addresses']);
 
 const INDEXES: [name: string, on: string][] = [
   ['UNIQUE "api_tokens_hash"', '"api_tokens" ("hash")'],
@@ -208,7 +209,6 @@ const INDEXES: [name: string, on: string][] = [
     `"export_runs" ("account") WHERE "state" IN ('QUEUED', 'RUNNING', 'HELD', 'CANCELING')`,
   ],
   ['UNIQUE "ledgers_export_account_list"', '"ledgers" ("exportId", "account", "listId")'],
-  ['"ledger_entries_gone"', '"ledger_entries" ("ledgerId", "profileId") WHERE "gone"'],
   ['"batches_run_state"', '"batches" ("runId", "state")'],
   ['"rejections_run"', '"rejections" ("runId", "id")'],
 ];

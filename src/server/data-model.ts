@@ -4,7 +4,7 @@ import { Connection } from '../entities/connection.js';
 import { Consent } from '../entities/consent.js';
 import { ExportRun, RunRequest } from '../entities/export-run.js';
 import { Export, ExportSegment } from '../entities/export.js';
-import { Ledger, LedgerEntry } from '../entities/ledger.js';
+import { FormerAddress, Ledger, LedgerEntry } from '../entities/ledger.js';
 import { ProfileAttribute } from '../entities/profile-attribute.js';
 import { Profile } from '../entities/profile.js';
 import { Rejection } from '../entities/rejection.js';
@@ -22,6 +22,7 @@ export const dataModel = {
     Export,
     ExportRun,
     ExportSegment,
+    FormerAddress,
     Ledger,
     LedgerEntry,
     Profile,
