@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import sqlite3 from 'sqlite3';
 import { DataSource, type DataSourceOptions, type EntityManager } from 'typeorm';
 import { createWriter } from './group-commit.js';
+import { quietSqlite } from './quiet-sqlite.js';
 
 /** An open transaction. Everything written in it stands or falls together. */
 export interface Transaction {
@@ -44,7 +45,13 @@ export async function openDatabase(file: string, model: DataModel): Promise<Data
   // The file holds people's data: for its owner alone. SQLite gives the files beside it the same mode.
   closeSync(openSync(file, 'a', 0o600));
   chmodSync(file, 0o600);
-  const writer = new DataSource({ type: 'sqlite', database: file, enableWAL: true, ...model });
+  const writer = new DataSource({
+    type: 'sqlite',
+    database: file,
+    driver: quietSqlite,
+    enableWAL: true,
+    ...model,
+  });
   await writer.initialize();
   // FULL: a commit that was answered survives a power cut. NORMAL would lose the last ones in WAL mode.
   await configure(writer, 'PRAGMA synchronous = FULL', `PRAGMA cache_size = -${CACHE_KIB}`);
@@ -53,6 +60,7 @@ export async function openDatabase(file: string, model: DataModel): Promise<Data
   const reading = new DataSource({
     type: 'sqlite',
     database: file,
+    driver: quietSqlite,
     flags: sqlite3.OPEN_READONLY,
     entities: model.entities,
   });

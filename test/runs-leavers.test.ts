@@ -10,7 +10,7 @@ import {
   startEngine,
   type Engine,
 } from './helpers/engine.js';
-import { createExportOf, segmentNamed, type ExportWishes } from './helpers/flows.js';
+import { createExportOf, segmentNamed, startRun, type ExportWishes } from './helpers/flows.js';
 
 const LEAVERS = { leavers: 'UNSUBSCRIBE', leaverHoldPercent: 100 } as const;
 const ON = 1;
@@ -42,6 +42,17 @@ async function secondExport(
     name: 'Second',
     ...wishes,
   });
+}
+
+/** Waits until a run has prepared. */
+async function untilSending({ sluice }: Engine, runId: string): Promise<void> {
+  const events = sluice.subscribe<{ exportRunChanged: { phase: string | null } }>(
+    'subscription ($runId: ID!) { exportRunChanged(runId: $runId) { phase } }',
+    { runId },
+  );
+  for await (const { exportRunChanged } of events) {
+    if (exportRunChanged.phase === 'SENDING' || exportRunChanged.phase === 'CONFIRMING') return;
+  }
 }
 
 const upTo = (count: number, except: readonly number[] = []) =>
@@ -218,7 +229,61 @@ describe('whoever leaves one export and not another to the same list', () => {
   });
 });
 
+describe('whoever one export takes off the list while another comes to want the address', () => {
+  it('is put back by the other one, even if that was cancelled before it could look', async () => {
+    await using engine = await startEngine();
+    const { sandbox, sluice } = engine;
+    const first = await exportOf(engine, people(3), LEAVERS);
+    const second = await secondExport(engine, [1, 4, 5]);
+    await runFully(sluice, first);
+    await runFully(sluice, second);
+    await setMembers(engine, [2, 3]);
+    await runFully(sluice, first);
+    await setMembers(engine, [4, 5], 'Second');
+    // It takes effect, but nobody learns that before the batch counts as lost and would be sent again.
+    sandbox.addFault({ on: 'importer', action: { type: 'withhold' } });
+    const accepted = sandbox.next('accepted');
+    const removing = await startRun(sluice, second);
+    await accepted;
+    await setMembers(engine, [1, 2, 3]);
+    const looking = await startRun(sluice, first);
+    await untilSending(engine, looking);
+    await sluice.query('mutation ($id: ID!) { cancelExportRun(id: $id) { id } }', { id: looking });
+    await finish(sluice, looking);
+    await finish(sluice, removing);
+    expect(standing(sandbox, 1)).toBe(OFF);
+
+    await runFully(sluice, first);
+
+    expect(standing(sandbox, 1)).toBe(ON);
+    expect(sandbox.summary().invariants).toMatchObject({ overriddenOptOuts: 0 });
+  });
+});
+
 describe('whoever comes back', () => {
+  it('and leaves again after a run was cancelled right behind the call that put the person back, is taken off', async () => {
+    await using engine = await startEngine();
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, people(3), LEAVERS);
+    await runFully(sluice, exportId);
+    await setMembers(engine, [2, 3]);
+    await runFully(sluice, exportId);
+    await setMembers(engine, [1, 2, 3]);
+    // The call takes effect at once; its answer comes after the cancel.
+    sandbox.addFault({ on: 'contactLists', method: 'POST', action: { type: 'slow', delayMs: 50_000_000 } });
+    const put = sandbox.nextCall(({ kind, method }) => kind === 'contactLists' && method === 'POST');
+    const runId = await startRun(sluice, exportId);
+    await put;
+    await sluice.query('mutation ($id: ID!) { cancelExportRun(id: $id) { id } }', { id: runId });
+    await finish(sluice, runId);
+    sandbox.clearFaults();
+    expect(standing(sandbox, 1)).toBe(ON);
+    await setMembers(engine, [2, 3]);
+
+    expect((await runFully(sluice, exportId)).progress).toMatchObject({ leavers: 1, confirmed: 1 });
+    expect(standing(sandbox, 1)).toBe(OFF);
+  });
+
   it('is on the list again if we had taken the person off', async () => {
     await using engine = await startEngine();
     const { sandbox, sluice } = engine;

@@ -114,9 +114,12 @@ export async function releaseLeavers(
   batch: Batch,
   entries: readonly PlannedEntry[],
 ): Promise<void> {
-  await decide(context, batch, without(batch, entries.length), async ({ manager }) => {
+  // Still SENDING: nobody knows how the request before this one ended.
+  const mayHaveArrived = batch.mayHaveArrived || batch.state === BatchState.SENDING;
+  const earlier = { mayBeOff: mayHaveArrived, window: windowOf(context, batch) };
+  await decide(context, batch, { ...without(batch, entries.length), mayHaveArrived }, async ({ manager }) => {
     const keys = entries.map(({ emailKey }) => emailKey);
-    const released = await releaseEntries(manager, context.run, keys);
+    const released = await releaseEntries(manager, context.run, keys, earlier);
     return { leavers: -released, toSend: -released };
   });
 }

@@ -46,7 +46,7 @@ export async function confirmEntries(
   batch: Batch,
   window: RemovalWindow | undefined,
 ): Promise<number> {
-  if (await hasRemovals(manager, run, batch)) await noteRemovals(manager, run, batch, window);
+  await noteRemovalsOf(manager, run, batch, window);
   return update(manager, run, DELIVERED, batch);
 }
 
@@ -60,7 +60,7 @@ export async function doubtEntries(
   batch: Batch,
   window: RemovalWindow | undefined,
 ): Promise<number> {
-  if (await hasRemovals(manager, run, batch)) await noteRemovals(manager, run, batch, window);
+  await noteRemovalsOf(manager, run, batch, window);
   return update(
     manager,
     run,
@@ -137,17 +137,24 @@ export async function admitEntries(
   );
 }
 
-/** Nothing is to be done about these any more. */
+/**
+ * These leavers are to stay after all.
+ * @param mayBeOff whether an earlier request may have taken them off the list: then whoever wants them looks first.
+ */
 export async function releaseEntries(
   manager: EntityManager,
   run: ExportRun,
   keys: readonly string[],
+  { mayBeOff, window }: { mayBeOff: boolean; window: RemovalWindow | undefined },
 ): Promise<number> {
+  const list = JSON.stringify(keys);
+  const where = `"ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" IN ${jsonList('$3')}`;
+  if (mayBeOff) await noteRemovals(manager, run, where, [run.ledgerId, run.number, list], window);
+  const off = `, "standing" = ${Standing.REMOVED}, "doubt" = ${DOUBT_FOR_GOOD}`;
   return execute(
     manager,
-    `UPDATE "ledger_entries" SET "plannedRun" = NULL
-     WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" IN ${jsonList('$3')}`,
-    [run.ledgerId, run.number, JSON.stringify(keys)],
+    `UPDATE "ledger_entries" SET "plannedRun" = NULL${mayBeOff ? off : ''} WHERE ${where}`,
+    [run.ledgerId, run.number, list],
   );
 }
 
@@ -179,38 +186,39 @@ export async function resolveEntries(
   await execute(manager, `UPDATE "ledger_entries" SET ${DELIVERED} WHERE ${inDoubt}`, parameters);
 }
 
-async function hasRemovals(manager: EntityManager, run: ExportRun, batch: Batch): Promise<boolean> {
-  if (run.leavers === 0) return false;
-  const rows = await manager.query<unknown[]>(
-    `SELECT 1 FROM "ledger_entries" WHERE ${inBatch(batch)} AND ${IS_REMOVAL} LIMIT 1`,
-    batchParameters(run, batch),
-  );
-  return rows.length > 0;
-}
-
-/**
- * Notes when the removals of a batch took effect, beside what is known of earlier ones. Other exports to the list that
- * had delivered these contacts (detached ones, or ones that wait for their next run) learn that they are off it.
- */
-async function noteRemovals(
+async function noteRemovalsOf(
   manager: EntityManager,
   run: ExportRun,
   batch: Batch,
   window: RemovalWindow | undefined,
 ): Promise<void> {
+  if (run.leavers > 0) await noteRemovals(manager, run, inBatch(batch), batchParameters(run, batch), window);
+}
+
+/**
+ * Notes when removals took effect, beside what is known of earlier ones. Other exports to the list that had delivered
+ * these contacts (detached ones, or ones that wait for their next run) learn that they are off it.
+ */
+async function noteRemovals(
+  manager: EntityManager,
+  run: ExportRun,
+  where: string,
+  parameters: unknown[],
+  window: RemovalWindow | undefined,
+): Promise<void> {
+  const rows = await manager.query<{ emailKey: string; removals: string | null }[]>(
+    `SELECT "emailKey", "removals" FROM "ledger_entries" WHERE ${where} AND ${IS_REMOVAL}`,
+    parameters,
+  );
+  if (rows.length === 0) return;
   await execute(
     manager,
     `UPDATE "ledger_entries" SET "standing" = ${Standing.REMOVED}
-     WHERE "standing" = ${Standing.ON_LIST}
-       AND "emailKey" IN (SELECT "emailKey" FROM "ledger_entries" WHERE ${inBatch(batch)} AND ${IS_REMOVAL})
-       AND "ledgerId" IN (SELECT "id" FROM "ledgers" WHERE "account" = $5 AND "listId" = $6 AND "id" <> $1)`,
-    [...batchParameters(run, batch), run.account, run.listId],
+     WHERE "standing" = ${Standing.ON_LIST} AND "emailKey" IN ${jsonList('$1')}
+       AND "ledgerId" IN (SELECT "id" FROM "ledgers" WHERE "account" = $2 AND "listId" = $3 AND "id" <> $4)`,
+    [JSON.stringify(rows.map(({ emailKey }) => emailKey)), run.account, run.listId, run.ledgerId],
   );
   if (window === undefined) return;
-  const rows = await manager.query<{ emailKey: string; removals: string | null }[]>(
-    `SELECT "emailKey", "removals" FROM "ledger_entries" WHERE ${inBatch(batch)} AND ${IS_REMOVAL}`,
-    batchParameters(run, batch),
-  );
   const next: [number, number] = [window.from, window.to];
   for (const [removals, group] of Map.groupBy(rows, (row) => row.removals)) {
     const before = removals === null ? [] : (JSON.parse(removals) as [number, number][]);

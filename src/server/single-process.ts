@@ -1,4 +1,5 @@
 import { DataSource } from 'typeorm';
+import { quietSqlite } from '../quiet-sqlite.js';
 import { describeError } from '../errors.js';
 
 /**
@@ -10,7 +11,11 @@ import { describeError } from '../errors.js';
  * @throws if another server has it, or the folder cannot be written.
  */
 export async function claimDatabase(databaseFile: string): Promise<() => Promise<void>> {
-  const lock = new DataSource({ type: 'sqlite', database: `${databaseFile}.lock` });
+  const lock = new DataSource({
+    type: 'sqlite',
+    database: `${databaseFile}.lock`,
+    driver: quietSqlite,
+  });
   await lock.initialize();
   try {
     await lock.query('BEGIN EXCLUSIVE');
