@@ -100,8 +100,13 @@ class TutorialReader implements AsyncDisposable {
     const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as {
       scripts: Record<string, string>;
     };
-    const program = /^npm run --silent build && node (\S+)$/.exec(scripts[script] ?? '')?.[1] ?? '';
-    const child = spawn(process.execPath, [resolve(program), ...flags], { cwd: this.folder, env });
+    const [, ofNode = '', program = ''] =
+      /^npm run --silent build && node ((?:--\S+ )*)(\S+)$/.exec(scripts[script] ?? '') ?? [];
+    const forNode = ofNode.split(' ').filter((flag) => flag !== '');
+    const child = spawn(process.execPath, [...forNode, resolve(program), ...flags], {
+      cwd: this.folder,
+      env,
+    });
     this.#running.push(child);
     return child;
   }

@@ -16,12 +16,15 @@ import { ImportWriter } from './import-writer.js';
 import type { ImportMode } from './merge.js';
 import { ndjsonRowReader } from './ndjson-rows.js';
 import { readSegmentName } from './segments.js';
+import type { FillingSegment } from './store-batch.js';
 import { swapGeneration } from './swap.js';
 import { textBlocks } from './text-blocks.js';
 
 export interface ImportServices extends GenerationServices {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** On a disk that has room for people's data; where rows are sorted. */
+  readonly scratchDirectory: string;
 }
 
 export interface ImportOptions {
@@ -72,7 +75,7 @@ export async function importProfiles(
   };
 
   if (options.segmentName === undefined) {
-    const writer = new ImportWriter(services.database, { mode: options.mode, segment: undefined });
+    await using writer = writerFor(services, options.mode, undefined);
     await storeAll(writer);
     return writer.report(0);
   }
@@ -86,7 +89,7 @@ async function importSegment(
   storeAll: (writer: ImportWriter) => Promise<void>,
 ): Promise<ImportReport> {
   const segment = { name, generation: await beginGeneration(services) };
-  const writer = new ImportWriter(services.database, { mode, segment });
+  await using writer = writerFor(services, mode, segment);
   let removed: number;
   try {
     await storeAll(writer);
@@ -98,6 +101,14 @@ async function importSegment(
   }
   await tidyUp(services, () => removeSupersededGenerations(services));
   return writer.report(removed);
+}
+
+function writerFor(
+  { database, scratchDirectory }: ImportServices,
+  mode: ImportMode,
+  segment: FillingSegment | undefined,
+): ImportWriter {
+  return new ImportWriter(database, { mode, segment, scratchDirectory });
 }
 
 /** What became of the import is decided already. What stays behind goes after the next one, or at the next start. */

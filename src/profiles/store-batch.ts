@@ -25,7 +25,7 @@ export interface FillingSegment {
 export async function storeBatch(
   { manager }: Transaction,
   batch: ImportBatch,
-  options: { mode: ImportMode; segment: FillingSegment | undefined },
+  options: { readonly mode: ImportMode; readonly segment: FillingSegment | undefined },
 ): Promise<{ stored: number; unchanged: number }> {
   const ids = JSON.stringify(batch.rows.map((row) => row.id));
   const merged = mergeBatch(batch.rows, await readProfiles(manager, ids), options.mode);

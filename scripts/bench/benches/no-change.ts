@@ -1,0 +1,33 @@
+import { perSecond, rounded, type Bench } from '../bench.js';
+import { crowd } from '../people.js';
+import { NO_QUOTA, World } from '../world.js';
+
+export const noChange: Bench = {
+  name: 'no-change',
+  about: 'the same run again: everybody is at the destination already',
+  profiles: 1_000_000,
+
+  goals: () => [
+    { figure: 'wallSeconds', atMost: 10 },
+    { figure: 'importerCalls', exactly: 0 },
+  ],
+
+  async measure({ profiles, ids, narrator, signal }) {
+    await using world = await World.open({ narrator, signal, timeScale: NO_QUOTA });
+    await world.import(crowd(0, profiles, ids));
+    const exportId = await world.createExport(await world.connectAccount());
+    await world.run(exportId);
+    await world.restartServer();
+    const before = await world.record.lastCall();
+    const { seconds } = await world.run(exportId);
+    const { requests, importerCalls } = await world.record.callsAfter(before);
+    return {
+      wallSeconds: rounded(seconds),
+      profilesPerSecond: perSecond(profiles, seconds),
+      requests,
+      importerCalls,
+      peakRssMb: world.peakRssMb(),
+      ratioToBareLoop: null,
+    };
+  },
+};
