@@ -1,5 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
+import { request } from 'node:http';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { bearer, temporaryFolder, TEST_TOKEN } from './helpers/sluice.js';
@@ -57,18 +58,16 @@ describe('the program', () => {
   it('ends at once, with code 1, at a second signal', async () => {
     await using folder = await temporaryFolder();
     const running = await start(folder.path, { SLUICE_ADMIN_TOKEN: TEST_TOKEN });
-    // A body that never ends keeps it from stopping at once.
-    const upload = new ReadableStream({
-      start: (controller) => {
-        controller.enqueue(Buffer.from('id\n'));
-      },
-    });
-    const cut = fetch(`${running.url}/profiles?id=id`, {
+    // A body that never ends keeps it from stopping at once; `continue` tells that it waits for it.
+    const upload = request(`${running.url}/profiles?id=id`, {
       method: 'PUT',
-      headers: { 'content-type': 'text/csv', ...bearer(TEST_TOKEN) },
-      body: upload,
-      duplex: 'half',
+      headers: { 'content-type': 'text/csv', expect: '100-continue', ...bearer(TEST_TOKEN) },
     });
+    const cut = once(upload, 'response');
+    cut.catch(() => undefined);
+    upload.flushHeaders();
+    await once(upload, 'continue');
+    upload.write('id\n');
     const stopping = once(createInterface(running.process.stdout), 'line');
     running.process.kill('SIGTERM');
     const [line] = (await stopping) as [string];

@@ -36,7 +36,7 @@ export async function bareExportSeconds(people: Iterable<Person>): Promise<numbe
 }
 
 /**
- * What the wire and the making of the rows alone take: the same bytes, sent to a server that throws them away.
+ * What the wire alone takes: the same bytes, sent to a server that throws them away.
  * @returns seconds.
  */
 export async function bareImportSeconds(csv: Readable): Promise<number> {

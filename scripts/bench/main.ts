@@ -36,12 +36,17 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`${describeReport(options, report)}\n${jsonReport(options, runs, report)}\n`);
     return options.check && !report.met ? 1 : 0;
   } catch (error: unknown) {
-    if (signal.aborted) return signal.reason instanceof Interruption ? signal.reason.exitCode : 1;
+    if (signal.aborted) return leave(signal);
     // What nobody foresaw is told with its place.
     const unforeseen = (error as Error | undefined)?.stack ?? messageOf(error);
     process.stderr.write(`bench: ${error instanceof Failure ? error.message : unforeseen}\n`);
     return 1;
   }
+}
+
+function leave(signal: AbortSignal): number {
+  process.stderr.write('\nStopped; nothing is left behind.\n');
+  return signal.reason instanceof Interruption ? signal.reason.exitCode : 1;
 }
 
 async function repeat(options: BenchOptions, signal: AbortSignal): Promise<Measurement[]> {

@@ -64,6 +64,11 @@ export class World implements AsyncDisposable {
     return { url: this.program.url, token: TOKEN };
   }
 
+  /** For files that are gone with the world. */
+  get folder(): string {
+    return this.processes.folder;
+  }
+
   get client(): GraphQLClient {
     return new GraphQLClient(this.server, this.surroundings.signal);
   }

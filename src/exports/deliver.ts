@@ -68,6 +68,7 @@ export async function deliver(context: RunContext): Promise<void> {
     leaving += 1;
     const result = await turns
       .take(request, async () => handOver(context, parcel, await intent.promise))
+      .then((commit) => commit())
       .finally(() => {
         leaving -= 1;
         begun();

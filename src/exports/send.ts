@@ -11,7 +11,7 @@ import {
 } from '../destinations/destination.js';
 import { insertBatch, newBatch, planBatch, writeBatch } from './batch-rows.js';
 import { acceptBatch, dropRefused, releaseLeavers, replanBatch, splitBatch } from './batches.js';
-import { MAX_BACKOFF, prove, reportFailing } from './call-destination.js';
+import { callDestination, MAX_BACKOFF, prove, reportFailing } from './call-destination.js';
 import { lookElsewhere } from './compare.js';
 import { listGone } from './conditions.js';
 import { placeOf } from './ledger.js';
@@ -33,36 +33,50 @@ export interface Parcel {
 /** The batch is at the destination, or other parcels are to be sent in its place, or all its people are decided. */
 export type Handover = { readonly accepted: Batch } | { readonly again: readonly Parcel[] };
 
-/** Sends one parcel whose intent was committed just before, and commits what the request brought. */
-export async function handOver(context: RunContext, parcel: Parcel, intent: Intent): Promise<Handover> {
-  if ('held' in intent) return { again: [{ ...parcel, batch: intent.held }] };
-  const { batch } = intent;
-  if ('wantedElsewhere' in intent)
-    return { again: await setFree(context, { ...parcel, batch }, intent.wantedElsewhere) };
-  const { run } = context;
-  const { credentials } = intent;
+/**
+ * Sends one parcel whose intent was committed just before.
+ * @returns what commits that which the request brought: for when the turn is over, which others wait for.
+ */
+export async function handOver(
+  context: RunContext,
+  parcel: Parcel,
+  intent: Intent,
+): Promise<() => Promise<Handover>> {
+  if ('held' in intent) return () => Promise.resolve({ again: [{ ...parcel, batch: intent.held }] });
+  const sent = { ...parcel, batch: intent.batch };
+  if ('wantedElsewhere' in intent) return () => setFree(context, sent, intent.wantedElsewhere);
   try {
-    const receipt = await context.destination.send(credentials, {
-      listId: run.listId,
+    const receipt = await context.destination.send(intent.credentials, {
+      listId: context.run.listId,
       contacts: parcel.entries.map(contactOf),
-      runAutomations: run.runAutomations,
+      runAutomations: context.run.runAutomations,
     });
-    await acceptBatch(context, batch, receipt);
-    return { accepted: batch };
+    return async () => {
+      await acceptBatch(context, sent.batch, receipt);
+      return { accepted: sent.batch };
+    };
   } catch (error: unknown) {
-    if (error instanceof RefusedContactsError) {
-      return { again: await setAsideRefused(context, credentials, { ...parcel, batch }, error) };
+    // Within the turn: whoever has the next one waits as well.
+    if (error instanceof RetryLaterError && error.tooFast) {
+      context.pace.pauseUntil(context.services.clock.now() + waitMsAfter(context, parcel, error));
     }
-    if (error instanceof RetryLaterError) {
-      return { again: [await backOff(context, { ...parcel, batch }, error)] };
-    }
-    if (error instanceof FixCredentialsError) {
-      await replanBatch(context, batch);
-      await reportFailing(context, error);
-      return { again: [{ ...parcel, batch }] };
-    }
-    throw error;
+    return async () => ({ again: await afterFailure(context, sent, error) });
   }
+}
+
+async function afterFailure(
+  context: RunContext,
+  parcel: Parcel & { batch: Batch },
+  error: unknown,
+): Promise<readonly Parcel[]> {
+  if (error instanceof RefusedContactsError) return setAsideRefused(context, parcel, error);
+  if (error instanceof RetryLaterError) return [await backOff(context, parcel, error)];
+  if (error instanceof FixCredentialsError) {
+    await replanBatch(context, parcel.batch);
+    await reportFailing(context, error);
+    return [parcel];
+  }
+  throw error;
 }
 
 /**
@@ -143,12 +157,10 @@ async function setFree(
   context: RunContext,
   parcel: Parcel & { batch: Batch },
   leavers: readonly PlannedEntry[],
-): Promise<Parcel[]> {
+): Promise<Handover> {
   await releaseLeavers(context, parcel.batch, leavers);
-  return parcelOf(
-    parcel,
-    parcel.entries.filter((entry) => !leavers.includes(entry)),
-  );
+  const others = parcel.entries.filter((entry) => !leavers.includes(entry));
+  return { again: parcelOf(parcel, others) };
 }
 
 /** What is left of a parcel, to be sent at once. */
@@ -159,7 +171,6 @@ function parcelOf({ batch }: Parcel, entries: readonly PlannedEntry[]): Parcel[]
 /** One bad contact never costs the others: the named ones are refused, or, if nobody was named, the batch is halved. */
 async function setAsideRefused(
   context: RunContext,
-  credentials: Credentials,
   parcel: Parcel & { batch: Batch },
   error: RefusedContactsError,
 ): Promise<Parcel[]> {
@@ -168,7 +179,7 @@ async function setAsideRefused(
   const refusals = refusalsOf(entries, error);
   // A list that is gone refuses everybody too, and none of them is to blame.
   const mayBeTheList = refusals.length === 0 || refusals.length === entries.length;
-  if (mayBeTheList && (await listIsGone(context, credentials))) {
+  if (mayBeTheList && (await listIsGone(context))) {
     await replanBatch(context, batch);
     endSending(context, listGone(run.listId));
     return [parcel];
@@ -202,11 +213,14 @@ function refusalsOf(entries: readonly PlannedEntry[], error: RefusedContactsErro
   });
 }
 
-async function listIsGone(context: RunContext, credentials: Credentials): Promise<boolean> {
+/** Asks in turn, once: a destination that is away has nothing against the list. */
+async function listIsGone(context: RunContext): Promise<boolean> {
+  const { run, destination } = context;
+  const find = (credentials: Credentials) => destination.list(credentials, run.listId);
   try {
-    return (await context.destination.list(credentials, context.run.listId)) === undefined;
+    return (await callDestination(context, find, { maxTries: 1 })) === undefined;
   } catch (error: unknown) {
-    if (error instanceof RetryLaterError || error instanceof FixCredentialsError) return false;
+    if (error instanceof RetryLaterError || error instanceof SendingEndedError) return false;
     throw error;
   }
 }
@@ -220,16 +234,19 @@ async function backOff(
   parcel: Parcel & { batch: Batch },
   error: RetryLaterError,
 ): Promise<Parcel> {
-  const { run, services, limits, pace } = context;
+  const { run, services } = context;
   const surelyNotTaken = error.tooFast || error.afterMs !== undefined;
   if (surelyNotTaken) await replanBatch(context, parcel.batch);
   const failures = parcel.failures + 1;
-  const waitMs = error.afterMs ?? limits.retryIntervalMs * Math.min(2 ** (failures - 1), MAX_BACKOFF);
+  const waitMs = waitMsAfter(context, parcel, error);
   const dueAt = services.clock.now() + waitMs;
-  if (error.tooFast) pace.pauseUntil(dueAt);
   services.logger.warn(
     { runId: run.id, batch: parcel.batch.id, failures, waitMs, why: error.message },
     'batch delayed',
   );
   return { ...parcel, failures, dueAt };
+}
+
+function waitMsAfter({ limits }: RunContext, { failures }: Parcel, { afterMs }: RetryLaterError): number {
+  return afterMs ?? limits.retryIntervalMs * Math.min(2 ** failures, MAX_BACKOFF);
 }

@@ -42,6 +42,6 @@ export class SortedRows {
 
 /** JavaScript's own order of texts differs from the database's for rare characters only: near enough to lie together. */
 function comparePlacedRows(a: PlacedRow, b: PlacedRow): number {
-  if (a[0] === b[0]) return a[1] - b[1];
-  return a[0] < b[0] ? -1 : 1;
+  if (a[0] < b[0]) return -1;
+  return a[0] > b[0] ? 1 : a[1] - b[1];
 }
