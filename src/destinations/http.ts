@@ -89,18 +89,22 @@ export function createHttp(options: HttpOptions): HttpClient {
 
   return async ({ method, host, path, query, headers, body }) => {
     const scheme = sandboxHosts.includes(host) ? 'http' : 'https';
-    const deadline = new AbortController();
+    // One signal of its own for each call: what `AbortSignal.any` hangs on a signal that lives on is never let go.
+    const breakOff = new AbortController();
+    const abort = () => {
+      breakOff.abort();
+    };
+    options.stopping?.addEventListener('abort', abort, { once: true });
+    if (options.stopping?.aborted) abort();
     // axios's own `timeout` starts anew with every byte, so that an answer that drips in would never time out.
-    const timer = setTimeout(() => {
-      deadline.abort();
-    }, timeoutMs);
+    const timer = setTimeout(abort, timeoutMs);
     try {
       const response = await client.request<string>({
         method,
         url: `${scheme}://${host}${path}${query === undefined ? '' : `?${query.toString()}`}`,
         headers,
         data: body,
-        signal: AbortSignal.any([deadline.signal, ...(options.stopping ? [options.stopping] : [])]),
+        signal: breakOff.signal,
       });
       logger.debug({ host, method, path, status: response.status }, 'destination answered');
       return { status: response.status, headers: headersOf(response), body: response.data };
@@ -111,6 +115,7 @@ export function createHttp(options: HttpOptions): HttpClient {
       throw new RetryLaterError(`${host} could not be reached: ${fault}.`);
     } finally {
       clearTimeout(timer);
+      options.stopping?.removeEventListener('abort', abort);
     }
   };
 }
