@@ -1,6 +1,6 @@
 import type { Attributes } from '../entities/profile.js';
 import type { GoodRow } from './row.js';
-import { openSortedSpill, type SortedSpill } from './sorted-spill.js';
+import { openSortedSpill, type SortedSpill } from '../sorted-spill.js';
 
 /** A row, and which one it was: of two with one id the later counts. */
 type PlacedRow = readonly [id: string, place: number, attributes: Attributes];
@@ -36,7 +36,7 @@ export class SortedRows {
   }
 
   async close(): Promise<void> {
-    await this.spill.close();
+    await this.spill[Symbol.asyncDispose]();
   }
 }
 

@@ -1,6 +1,6 @@
 import { open, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { newId } from '../ids.js';
+import { newId } from './ids.js';
 
 /*
  * An external merge sort, for what does not fit into memory: entries are sorted in chunks, the chunks are written into a
@@ -23,7 +23,7 @@ export interface SortedSpill<Entry> {
   readonly add: (entries: readonly Entry[]) => Promise<void>;
   /** Everything that was added, sorted, in pages of whatever size. */
   readonly pages: () => AsyncGenerator<Entry[]>;
-  readonly close: () => Promise<void>;
+  readonly [Symbol.asyncDispose]: () => Promise<void>;
 }
 
 /**
@@ -69,7 +69,7 @@ export async function openSortedSpill<Entry>(
         compare,
       );
     },
-    close: () => file.close(),
+    [Symbol.asyncDispose]: () => file.close(),
   };
 }
 
