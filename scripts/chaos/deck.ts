@@ -14,7 +14,7 @@ const AT_ANY_TIME = 7;
 const MAX_MISSES = 4;
 
 /**
- * So many kills, every point as often as any other, in an order of chance; but an empty file is there only once, so that
+ * So many kills, every point equally often, in an order of chance; but an empty file is there only once, so that
  * the kills of the first start come first, and the one after the migration's commit is the last of these.
  */
 export function deal(kills: number, random: Random): Card[] {

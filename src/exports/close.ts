@@ -4,7 +4,7 @@ import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import { Rejection, RejectionReason } from '../entities/rejection.js';
 import { leaveUnconfirmed } from './batches.js';
-import { forgetRefusals } from './decide-entries.js';
+import { forgetRefusals } from './ledger.js';
 import { countPlanned } from './planned.js';
 import type { RunContext } from './run-context.js';
 import { moveRun, RunMovedError } from './run-states.js';

@@ -1,10 +1,9 @@
 import type { EntityManager } from 'typeorm';
 import { execute, jsonArray, jsonItem, jsonList } from '../bulk-sql.js';
-import type { Database } from '../database.js';
 import type { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { DOUBT_FOR_GOOD, LedgerTask, Standing } from '../entities/ledger.js';
-import { keyRanges, type RemovalWindow } from './ledger.js';
+import type { RemovalWindow } from './ledger.js';
 import { tasksOf } from './planned.js';
 import type { Refusal } from './refusals.js';
 
@@ -107,20 +106,6 @@ export async function doubtEntry(manager: EntityManager, run: ExportRun, emailKe
      WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" = $3`,
     [run.ledgerId, run.number, emailKey],
   );
-}
-
-/** What the run was refused does not stand: the next run tries it again. */
-export async function forgetRefusals(database: Database, run: ExportRun): Promise<void> {
-  for await (const { after, to } of keyRanges(database.reader, run)) {
-    await database.transact(({ manager }) =>
-      execute(
-        manager,
-        `UPDATE "ledger_entries" SET "refusal" = NULL WHERE "ledgerId" = $1 AND "refusedRun" = $2
-         AND "emailKey" > $3 ${to === null ? '' : 'AND "emailKey" <= $4'}`,
-        [run.ledgerId, run.number, after, ...(to === null ? [] : [to])],
-      ),
-    );
-  }
 }
 
 /** They were asked about, and may be sent now. */

@@ -153,13 +153,28 @@ export async function* keyRanges(reader: EntityManager, run: ExportRun): AsyncGe
   }
 }
 
-/** Forgets that the run planned anybody, in steps of some 50 ms. */
+/** Forgets that the run planned anybody. */
 export async function unplan(database: Database, run: ExportRun): Promise<void> {
+  await clearOf(database, run, 'plannedRun', 'plannedRun');
+}
+
+/** What the run was refused does not stand: the next run tries it again. */
+export async function forgetRefusals(database: Database, run: ExportRun): Promise<void> {
+  await clearOf(database, run, 'refusal', 'refusedRun');
+}
+
+/** Empties a column of the entries that name the run in another, in steps of some 50 ms. */
+async function clearOf(
+  database: Database,
+  run: ExportRun,
+  column: 'plannedRun' | 'refusal',
+  naming: 'plannedRun' | 'refusedRun',
+): Promise<void> {
   for await (const { after, to } of keyRanges(database.reader, run)) {
     await database.transact(({ manager }) =>
       execute(
         manager,
-        `UPDATE "ledger_entries" SET "plannedRun" = NULL WHERE "ledgerId" = $1 AND "plannedRun" = $2
+        `UPDATE "ledger_entries" SET "${column}" = NULL WHERE "ledgerId" = $1 AND "${naming}" = $2
          AND "emailKey" > $3 ${to === null ? '' : 'AND "emailKey" <= $4'}`,
         [run.ledgerId, run.number, after, ...(to === null ? [] : [to])],
       ),
