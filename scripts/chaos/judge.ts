@@ -42,7 +42,7 @@ export function judgeSandbox(
       if (contact !== undefined && membership?.status === ACTIVE) {
         there += 1;
         compareValues(person, contact, who, violations);
-        const former = knowsLeavers ? world.barred.get(key) : undefined;
+        const former = knowsLeavers && !world.shared.has(key) ? world.barred.get(key) : undefined;
         if (former !== undefined && keyOf(person.email) === key) {
           violations.add(
             'who opted out does not come in by a new address',

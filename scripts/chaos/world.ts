@@ -58,8 +58,11 @@ export class World {
   readonly optOuts = new Set<string>();
   /** New addresses of people who had taken their former one off the list: by key, that former one. */
   readonly barred = new Map<string, string>();
-  /** Addresses that two people had at a time: which of them somebody opted out as cannot be told. */
-  private readonly shared = new Set<string>();
+  /**
+   * Addresses that two people had at a time: which of them somebody opted out as cannot be told, and whoever takes the
+   * other's place finds the address on the list already, and does not come in by it.
+   */
+  readonly shared = new Set<string>();
   private moves = 0;
 
   constructor(private readonly random: Random) {
