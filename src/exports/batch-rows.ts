@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { execute } from '../bulk-sql.js';
+import { execute, jsonTable } from '../bulk-sql.js';
 import type { Transaction } from '../database.js';
 import { Batch, BatchState } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
@@ -66,17 +66,31 @@ export async function insertBatch(manager: EntityManager, batch: NewBatch): Prom
   return Object.assign(new Batch(), batch, written);
 }
 
-/** Changes columns of a batch. Plain SQL: there are thousands of these in a run. */
-export async function writeBatch(
-  manager: EntityManager,
-  { id }: Batch,
-  changes: Partial<Batch>,
-): Promise<void> {
-  const columns = Object.keys(changes).map((column, index) => `"${column}" = $${index + 1}`);
-  await execute(manager, `UPDATE "batches" SET ${columns.join(', ')} WHERE "id" = $${columns.length + 1}`, [
-    ...valuesOf(changes),
-    id,
-  ]);
+/** The columns of a batch that change after it was written. */
+const CHANGING = [
+  'state',
+  'contacts',
+  'confirmed',
+  'rejected',
+  'unconfirmed',
+  'mayHaveArrived',
+  'losses',
+  'intentAt',
+  'begunAt',
+  'receipt',
+  'acceptedAt',
+] as const satisfies (keyof Batch)[];
+
+/** Writes batches as they are now, with one statement for all. */
+export async function writeBatches(manager: EntityManager, batches: readonly Batch[]): Promise<void> {
+  const rows = batches.map((batch) => [batch.id, ...CHANGING.map((column) => batch[column])]);
+  const changes = CHANGING.map((column) => `"${column}" = "now"."${column}"`);
+  await execute(
+    manager,
+    `UPDATE "batches" SET ${changes.join(', ')} FROM ${jsonTable('$1', ['id', ...CHANGING])} AS "now"
+     WHERE "batches"."id" = "now"."id"`,
+    [JSON.stringify(rows)],
+  );
 }
 
 /**

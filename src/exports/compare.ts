@@ -168,6 +168,7 @@ export async function* ledgerPages(
     '"emailKey"',
     '"profileId"',
     '"wanted"',
+    '"filled"',
     // Mostly the same, and then not worth its bytes.
     `CASE WHEN "delivered" = "wanted" THEN 1 ELSE "delivered" END`,
     '"task"',
@@ -195,6 +196,7 @@ type EntryRow = [
   emailKey: string,
   profileId: string,
   wanted: string,
+  filled: number,
   delivered: string | 1 | null,
   task: LedgerTask,
   standing: Standing,
@@ -204,11 +206,12 @@ type EntryRow = [
 ];
 
 function knownEntry(row: EntryRow): KnownEntry {
-  const [emailKey, profileId, wanted, delivered, task, standing, gone, doubt, refusal] = row;
+  const [emailKey, profileId, wanted, filled, delivered, task, standing, gone, doubt, refusal] = row;
   return {
     emailKey,
     profileId,
     wanted,
+    filled,
     delivered: delivered === 1 ? wanted : delivered,
     task,
     standing,

@@ -9,7 +9,6 @@ import {
   SendingEndedError,
   shutDown,
   ShutdownError,
-  urgency,
   type RunContext,
 } from './run-context.js';
 import { RunMovedError, writeRun } from './run-states.js';
@@ -58,7 +57,7 @@ export async function deliver(context: RunContext): Promise<void> {
     const intent = Promise.withResolvers<Intent>();
     const request = {
       kind: parcel.entries.length === 1 ? 'SINGLE' : 'BATCH',
-      priority: () => urgency(context),
+      priority: context.urgency,
       signal: sending.signal,
       prepare: async () => {
         begun();
@@ -75,7 +74,8 @@ export async function deliver(context: RunContext): Promise<void> {
         bell.ring();
       });
     if ('again' in result) outbox.put(result.again);
-    else await follow(result.accepted);
+    // On a way of its own: thousands can wait for their outcome at once, and this one still holds the contacts.
+    else carry(follow(result.accepted));
   };
 
   const check = async () => {

@@ -5,7 +5,6 @@ import type { ExportRun } from '../entities/export-run.js';
 import { Export, type LeaverPolicy } from '../entities/export.js';
 import { Ledger, LedgerTask, Standing } from '../entities/ledger.js';
 import type { NextEntry } from './differences.js';
-import { filledFields, type WantedContact } from './mapping.js';
 
 /** A ledger, and the ones of other exports to the same list of the same account. */
 export interface LedgerPlace {
@@ -69,7 +68,7 @@ const OWN = ['emailKey', 'profileId', 'wanted', 'filled'];
 const SHARED = ['plannedRun', 'task', 'gone', 'doubt', 'refusal'];
 
 function stateOf({ planned, task, gone, doubt, refusal }: NextEntry): string {
-  return JSON.stringify([planned, task, gone, doubt, refusal]);
+  return `${planned} ${task} ${gone} ${doubt} ${refusal && JSON.stringify(refusal)}`;
 }
 
 async function writeAlike(
@@ -81,11 +80,11 @@ async function writeAlike(
   if (first === undefined) return;
   const { planned, task, gone, doubt, refusal } = first;
   const shared = [planned ? run.number : null, task, gone, doubt, refusal && JSON.stringify(refusal)];
-  const rows = entries.map(({ emailKey, profileId, wanted }) => [
+  const rows = entries.map(({ emailKey, profileId, wanted, filled }) => [
     emailKey,
     profileId,
     wanted,
-    filledFields(JSON.parse(wanted) as WantedContact),
+    filled,
   ]);
   const columns = [...SHARED, ...OWN];
   const quoted = (names: readonly string[]) => names.map((name) => `"${name}"`).join(', ');

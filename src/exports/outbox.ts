@@ -1,4 +1,5 @@
 import { In } from 'typeorm';
+import type { Contact } from '../destinations/destination.js';
 import { Batch, BatchState } from '../entities/batch.js';
 import { lastKeyTaken, planBatch } from './batch-rows.js';
 import { isHeldByAnotherRun, plannedAfter, plannedIn, type PlannedEntry } from './planned.js';
@@ -108,14 +109,22 @@ function newParcel(entries: readonly PlannedEntry[]): Parcel {
 }
 
 /** How many of the entries, all that are left or more than fit, the next batch takes. */
-function howMany({ destination, limits, run }: RunContext, entries: readonly PlannedEntry[]): number {
-  let bytes = 0;
-  let fits = 0;
-  for (const entry of entries.slice(0, limits.contactsPerBatch)) {
-    bytes += destination.bytesOf(contactOf(entry), run.listId);
-    if (bytes > limits.bytesPerBatch && fits > 0) break;
-    fits += 1;
-  }
-  const leavesOneAlone = entries.length - fits === 1 && entries.length < limits.contactsPerBatch + 2;
+function howMany(context: RunContext, entries: readonly PlannedEntry[]): number {
+  const { contactsPerBatch } = context.limits;
+  const fits = howManyFit(context, entries.slice(0, contactsPerBatch).map(contactOf));
+  const leavesOneAlone = entries.length - fits === 1 && entries.length < contactsPerBatch + 2;
   return leavesOneAlone && fits > 2 ? fits - 1 : fits;
+}
+
+/** How many of the contacts fit into the bytes of a batch: one at the least, which nobody could make smaller. */
+function howManyFit({ destination, limits, run }: RunContext, contacts: readonly Contact[]): number {
+  let bytes = 0;
+  for (const contact of contacts) bytes += destination.bytesAtMost(contact, run.listId);
+  if (bytes <= limits.bytesPerBatch) return contacts.length;
+  bytes = 0;
+  const tooMany = contacts.findIndex((contact) => {
+    bytes += destination.bytesOf(contact, run.listId);
+    return bytes > limits.bytesPerBatch;
+  });
+  return tooMany === -1 ? contacts.length : Math.max(1, tooMany);
 }

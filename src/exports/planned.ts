@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { jsonList, jsonRows } from '../bulk-sql.js';
+import { jsonList, jsonRows, jsonText } from '../bulk-sql.js';
 import type { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { LedgerTask, Standing } from '../entities/ledger.js';
@@ -50,7 +50,7 @@ type PlannedRow = [
   emailKey: string,
   profileId: string,
   task: LedgerTask,
-  wanted: string,
+  wanted: WantedContact,
   everSent: number,
   standing: Standing,
 ];
@@ -60,10 +60,9 @@ async function readPlanned(
   run: ExportRun,
   which: { tasks: readonly LedgerTask[]; where: string; keys: string[]; limit: number },
 ): Promise<PlannedEntry[]> {
-  const columns = ['emailKey', 'profileId', 'task', 'wanted', 'everSent', 'standing'];
   const [{ rows }] = await manager.query<[{ rows: string }]>(
     `SELECT ${jsonRows(
-      columns.map((column) => `"${column}"`),
+      ['"emailKey"', '"profileId"', '"task"', jsonText('"wanted"'), '"everSent"', '"standing"'],
       '"emailKey"',
     )} AS "rows" FROM (
        SELECT * FROM "ledger_entries"
@@ -76,7 +75,7 @@ async function readPlanned(
       emailKey,
       profileId,
       task,
-      wanted: JSON.parse(wanted) as WantedContact,
+      wanted,
       everSent,
       isNew: standing === Standing.NEVER_DELIVERED,
     }),

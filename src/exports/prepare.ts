@@ -22,6 +22,7 @@ import { standingDetail } from './refusals.js';
 import { addRejections, type NewRejection } from './rejections.js';
 import type { RunContext } from './run-context.js';
 import { addUp, count, writeRun, type Counter } from './run-states.js';
+import { oneBeside } from '../one-beside.js';
 import { openSpill, type Spill } from './spill.js';
 import { stageMembers } from './stage-members.js';
 
@@ -131,12 +132,15 @@ export async function readPlan(
 async function stage(context: RunContext, plan: RunPlan, spill: Spill): Promise<void> {
   const { run, services, destination } = context;
   const { reader } = services.database;
+  await using writing = oneBeside();
   for await (const rejections of stageMembers(reader, plan.generations, plan.mapping, destination, spill)) {
     context.sending.signal.throwIfAborted();
-    await write(context, { skipped: rejections.length }, (manager) =>
-      addRejections(manager, run.id, rejections),
+    if (rejections.length === 0) continue;
+    await writing.begin(() =>
+      write(context, { skipped: rejections.length }, (manager) => addRejections(manager, run.id, rejections)),
     );
   }
+  await writing.done();
 }
 
 /** @returns how many contacts of this export were on the list before. */
@@ -148,15 +152,18 @@ async function planDifferences(context: RunContext, plan: RunPlan, spill: Spill)
   /** Needed only where other exports may know of them. */
   const newcomers = new Map<string, string>();
   let delivered = 0;
+  await using writing = oneBeside();
   for await (const findings of compareWithLedger(reader, place, spill, rules)) {
     context.sending.signal.throwIfAborted();
     const rejections = findings.flatMap(rejectionsOf);
     const entries = findings.flatMap(({ next }) => next ?? []);
-    await write(context, countFindings(findings), async (manager) => {
-      await writeEntries(manager, run, entries);
-      await addRejections(manager, run.id, rejections);
-      await noteFormerAddresses(manager, run, lostAddresses(findings));
-    });
+    await writing.begin(() =>
+      write(context, countFindings(findings), async (manager) => {
+        await writeEntries(manager, run, entries);
+        await addRejections(manager, run.id, rejections);
+        await noteFormerAddresses(manager, run, lostAddresses(findings));
+      }),
+    );
     if (place.neighbours.length > 0) {
       for (const { fate, member } of findings) {
         if (fate === 'NEW' && member !== undefined) newcomers.set(member.profileId, member.emailKey);
@@ -164,6 +171,7 @@ async function planDifferences(context: RunContext, plan: RunPlan, spill: Spill)
     }
     delivered += findings.filter(({ known }) => known?.standing === Standing.ON_LIST).length;
   }
+  await writing.done();
   const elsewhere = await addressesElsewhere(reader, place, newcomers);
   await write(context, {}, (manager) => noteFormerAddresses(manager, run, elsewhere));
   return delivered;

@@ -9,7 +9,7 @@ import {
   RetryLaterError,
   type Credentials,
 } from '../destinations/destination.js';
-import { insertBatch, newBatch, planBatch, writeBatch } from './batch-rows.js';
+import { insertBatch, newBatch, planBatch, writeBatches } from './batch-rows.js';
 import { acceptBatch, dropRefused, releaseLeavers, replanBatch, splitBatch } from './batches.js';
 import { callDestination, MAX_BACKOFF, prove, reportFailing } from './call-destination.js';
 import { lookElsewhere } from './compare.js';
@@ -133,8 +133,8 @@ async function noteIntent(
   }
   // Still SENDING: nobody knows how the request before this one ended.
   const mayHaveArrived = batch.mayHaveArrived || batch.state === BatchState.SENDING;
-  const again = { state: BatchState.SENDING, intentAt, begunAt, mayHaveArrived };
-  await writeBatch(manager, batch, again);
+  const again = { ...batch, state: BatchState.SENDING, intentAt, begunAt, mayHaveArrived };
+  await writeBatches(manager, [again]);
   return Object.assign(batch, again);
 }
 

@@ -3,7 +3,7 @@ import type { Destination } from '../destinations/destination.js';
 import type { Mapping } from '../entities/export.js';
 import type { Profile } from '../entities/profile.js';
 import { memberPages } from '../profiles/members.js';
-import { mapProfile, type WantedMember } from './mapping.js';
+import { filledFields, mapProfile, type WantedMember } from './mapping.js';
 import type { NewRejection } from './rejections.js';
 import type { Spill } from './spill.js';
 
@@ -38,7 +38,9 @@ function mapPage(
   for (const { id, attributes } of page) {
     const mapped = mapProfile(attributes, mapping, (email) => destination.emailProblem(email));
     if ('wanted' in mapped) {
-      wanted.push({ emailKey: mapped.emailKey, profileId: id, wanted: JSON.stringify(mapped.wanted) });
+      const { emailKey, wanted: contact } = mapped;
+      const filled = filledFields(contact);
+      wanted.push({ emailKey, profileId: id, wanted: JSON.stringify(contact), filled });
     } else {
       rejections.push({ ...mapped, profileId: id });
     }

@@ -4,13 +4,17 @@ import type { Ended, Pace, RequestKind } from './pace.js';
 /** A request that waits for its turn. */
 export interface TurnRequest {
   readonly kind: RequestKind;
-  /** Lower goes first; asked again whenever a turn is given, because it changes while a run goes on. */
+  /**
+   * Lower goes first; asked again whenever a turn is given, because it changes while a run goes on. Requests with the same
+   * function and kind go in the order in which they came.
+   */
   readonly priority: () => number;
   /** Gives the wait up. */
   readonly signal: AbortSignal;
   /**
-   * What is to be done in the turn, right before the request begins: committing its intent. Nobody else's turn comes
-   * meanwhile, and the pace counts from the begin: on a busy disk requests would else pile up and go out together.
+   * What is to be done in the turn, right before the request begins: committing its intent. The pace counts from the
+   * begin, and nobody else's turn comes meanwhile, unless its slot is as near: on a busy disk requests would else pile up
+   * and go out together.
    */
   readonly prepare?: () => Promise<void>;
 }
@@ -25,7 +29,13 @@ export interface Turns {
 }
 
 /** Requests under way at once: enough to hide latency, few enough to stop quickly. */
-const MAX_IN_FLIGHT = 4;
+const MAX_IN_FLIGHT = 8;
+
+/**
+ * Requests whose slots come this soon one after the other are prepared together, so that they share a commit: only at a
+ * sandbox in a hurry, for real slots lie a quarter of a second apart.
+ */
+const TOGETHER_MS = 20;
 
 /** How much of the mean time of preparing the last one makes up. */
 const LAST_WEIGHT = 1 / 8;
@@ -36,35 +46,37 @@ interface Waiter extends TurnRequest {
 }
 
 export function createTurns(pace: Pace, clock: Clock): Turns {
-  const waiting = new Set<Waiter>();
+  const waiting = createQueue();
   let inFlight = 0;
-  /** Somebody has the turn and has not begun yet. */
-  let isPreparing = false;
+  /** Who has a turn and has not begun yet. */
+  const preparing: RequestKind[] = [];
   /** How long preparing takes, on average: turns come this much earlier, so that it does not slow the pace down. */
   let preparingMs = 0;
   let alarm: AbortController | undefined;
 
-  /** Gives one turn, if one may be given; whoever has it gives the next as soon as its request begins. */
+  /** Gives the turns that may be given; whoever has one gives the next as soon as its request begins. */
   const give = () => {
     alarm?.abort();
     alarm = undefined;
-    if (inFlight === MAX_IN_FLIGHT || isPreparing) return;
     const now = clock.now();
-    const readyAt = {
-      BATCH: pace.earliest('BATCH'),
-      SINGLE: pace.earliest('SINGLE'),
-      CALL: pace.earliest('CALL'),
-    };
-    const turnAt = ({ kind, prepare }: Waiter) => readyAt[kind] - (prepare === undefined ? 0 : preparingMs);
-    const next = mostUrgent([...waiting].filter((waiter) => turnAt(waiter) <= now));
-    if (next === undefined) {
-      wakeAt(Math.min(...[...waiting].map(turnAt)));
-      return;
+    for (let first = waiting.first(); inFlight < MAX_IN_FLIGHT && first.length > 0; first = waiting.first()) {
+      const readyAt = {
+        BATCH: pace.earliestBehind(preparing, 'BATCH', now),
+        SINGLE: pace.earliestBehind(preparing, 'SINGLE', now),
+        CALL: pace.earliestBehind(preparing, 'CALL', now),
+      };
+      const lead = preparing.length > 0 ? TOGETHER_MS : preparingMs;
+      const turnAt = ({ kind, prepare }: Waiter) => readyAt[kind] - (prepare === undefined ? 0 : lead);
+      const next = mostUrgent(first.filter((waiter) => turnAt(waiter) <= now));
+      if (next === undefined) {
+        if (preparing.length === 0) wakeAt(Math.min(...first.map(turnAt)));
+        return;
+      }
+      waiting.delete(next);
+      inFlight += 1;
+      preparing.push(next.kind);
+      next.give(readyAt[next.kind]);
     }
-    waiting.delete(next);
-    inFlight += 1;
-    isPreparing = true;
-    next.give(readyAt[next.kind]);
   };
 
   /** At Infinity nobody waits, or for the end of a request that is under way, which gives the next turn anyway. */
@@ -109,7 +121,7 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
       // More than once: timers can be early by a fraction of a millisecond.
       for (let now = clock.now(); now < at; now = clock.now()) await clock.sleep(at - now);
     } finally {
-      isPreparing = false;
+      preparing.splice(preparing.indexOf(request.kind), 1);
     }
     const ended = pace.spend(request.kind, clock.now());
     give();
@@ -130,6 +142,33 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
       }
     },
   };
+}
+
+/** Thousands can wait; only the first of each run and kind are ever compared. */
+function createQueue() {
+  const lines = new Map<TurnRequest['priority'], Map<RequestKind, Set<Waiter>>>();
+  return {
+    add: (waiter: Waiter) => {
+      const kinds = lines.get(waiter.priority) ?? new Map<RequestKind, Set<Waiter>>();
+      lines.set(waiter.priority, kinds);
+      const line = kinds.get(waiter.kind) ?? new Set();
+      kinds.set(waiter.kind, line.add(waiter));
+    },
+    delete: (waiter: Waiter) => {
+      const kinds = lines.get(waiter.priority);
+      const line = kinds?.get(waiter.kind);
+      line?.delete(waiter);
+      if (line?.size === 0) kinds?.delete(waiter.kind);
+      if (kinds?.size === 0) lines.delete(waiter.priority);
+    },
+    first: (): Waiter[] =>
+      [...lines.values()].flatMap((kinds) => [...kinds.values()].flatMap(firstOf)),
+  };
+}
+
+function firstOf(line: ReadonlySet<Waiter>): Waiter[] {
+  for (const waiter of line) return [waiter];
+  return [];
 }
 
 /** Batches before other calls: they have a narrower pace of their own, so they never starve the questions. */
