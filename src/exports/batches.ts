@@ -66,8 +66,7 @@ export async function settleBatch(
     changes: { state: BatchState.SETTLED },
     people: async ({ manager }) => {
       const inDoubt = batch.mayHaveArrived ? 'EVERYBODY' : 'DELIVERED';
-      const rejected =
-        refused.length === 0 ? {} : await rejectPeople(manager, context, refused, inDoubt);
+      const rejected = refused.length === 0 ? {} : await rejectPeople(manager, context, refused, inDoubt);
       const confirmed = await confirmEntries(manager, context.run, batch, windowOf(context, batch));
       return { ...rejected, confirmed };
     },

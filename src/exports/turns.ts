@@ -161,8 +161,7 @@ function createQueue() {
       if (line?.size === 0) kinds?.delete(waiter.kind);
       if (kinds?.size === 0) lines.delete(waiter.priority);
     },
-    first: (): Waiter[] =>
-      [...lines.values()].flatMap((kinds) => [...kinds.values()].flatMap(firstOf)),
+    first: (): Waiter[] => [...lines.values()].flatMap((kinds) => [...kinds.values()].flatMap(firstOf)),
   };
 }
 
