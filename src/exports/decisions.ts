@@ -1,5 +1,5 @@
 import type { Database, Transaction } from '../database.js';
-import type { Batch } from '../entities/batch.js';
+import { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { writeBatches } from './batch-rows.js';
 import type { ProgressHub } from './progress-hub.js';
@@ -29,7 +29,7 @@ const MAX_GROUP = 16;
  *   else took the run up.
  */
 export function createDecide(services: { database: Database; hub: ProgressHub }, run: ExportRun): Decide {
-  const waiting: { decision: Decision; decided: PromiseWithResolvers<void> }[] = [];
+  const waiting: { decision: Decision; decided: PromiseWithResolvers<undefined> }[] = [];
   let isWriting = false;
 
   const write = async (decisions: readonly Decision[]) => {
@@ -41,13 +41,13 @@ export function createDecide(services: { database: Database; hub: ProgressHub },
         for (const [counter, by] of Object.entries(added) as [Counter, number][]) {
           total[counter] = (total[counter] ?? 0) + by;
         }
-        outcomes.push({
-          ...batch,
-          ...changes,
-          confirmed: batch.confirmed + (added.confirmed ?? 0),
-          rejected: batch.rejected + (added.rejected ?? 0),
-          unconfirmed: batch.unconfirmed + (added.unconfirmed ?? 0),
-        });
+        outcomes.push(
+          Object.assign(new Batch(), batch, changes, {
+            confirmed: batch.confirmed + (added.confirmed ?? 0),
+            rejected: batch.rejected + (added.rejected ?? 0),
+            unconfirmed: batch.unconfirmed + (added.unconfirmed ?? 0),
+          }),
+        );
       }
       await count(transaction.manager, run, total);
       await writeBatches(transaction.manager, outcomes);
@@ -65,7 +65,7 @@ export function createDecide(services: { database: Database; hub: ProgressHub },
       const group = waiting.splice(0, MAX_GROUP);
       try {
         await write(group.map(({ decision }) => decision));
-        for (const { decided } of group) decided.resolve();
+        for (const { decided } of group) decided.resolve(undefined);
       } catch (error: unknown) {
         for (const { decided } of group) decided.reject(error);
       }
@@ -73,10 +73,10 @@ export function createDecide(services: { database: Database; hub: ProgressHub },
     isWriting = false;
   };
 
-  return (decision) => {
-    const decided = Promise.withResolvers<void>();
+  return async (decision) => {
+    const decided = Promise.withResolvers<undefined>();
     waiting.push({ decision, decided });
     if (!isWriting) void drain();
-    return decided.promise;
+    await decided.promise;
   };
 }

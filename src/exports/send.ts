@@ -133,9 +133,9 @@ async function noteIntent(
   }
   // Still SENDING: nobody knows how the request before this one ended.
   const mayHaveArrived = batch.mayHaveArrived || batch.state === BatchState.SENDING;
-  const again = { ...batch, state: BatchState.SENDING, intentAt, begunAt, mayHaveArrived };
-  await writeBatches(manager, [again]);
-  return Object.assign(batch, again);
+  Object.assign(batch, { state: BatchState.SENDING, intentAt, begunAt, mayHaveArrived });
+  await writeBatches(manager, [batch]);
+  return batch;
 }
 
 /** Since the run prepared, another run may have planned for these addresses. */
