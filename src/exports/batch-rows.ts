@@ -49,21 +49,21 @@ export function newBatch(
   };
 }
 
-/** Moments as the columns keep them. */
-function valuesOf(row: object): unknown[] {
-  return Object.values(row).map((value: unknown) => (value instanceof Date ? value.toISOString() : value));
-}
-
-/** Writes a new batch, and gives it its id. */
-export async function insertBatch(manager: EntityManager, batch: NewBatch): Promise<Batch> {
-  const columns = Object.keys(batch);
+/** Writes new batches of one run, with one statement, and gives them their ids. @returns them in the same order. */
+export async function insertBatches(manager: EntityManager, batches: readonly NewBatch[]): Promise<Batch[]> {
+  const [first] = batches;
+  if (first === undefined) return [];
+  const columns = Object.keys(first) as (keyof NewBatch)[];
+  const names = columns.map((column) => `"${column}"`).join(', ');
   // TypeORM asks SQLite for no rows when it sees that a statement begins as an INSERT.
-  const [written] = await manager.query<[{ id: number }]>(
-    ` INSERT INTO "batches" (${columns.map((column) => `"${column}"`).join(', ')})
-      VALUES (${columns.map((_column, index) => `$${index + 1}`).join(', ')}) RETURNING "id"`,
-    valuesOf(batch),
+  const written = await manager.query<{ id: number; fromKey: string }[]>(
+    ` INSERT INTO "batches" (${names}) SELECT ${names} FROM ${jsonTable('$1', columns)} AS "rows"
+      RETURNING "id", "fromKey"`,
+    [JSON.stringify(batches.map((batch) => columns.map((column) => batch[column])))],
   );
-  return Object.assign(new Batch(), batch, written);
+  // A database may answer in any order; no two batches of a run that are written together begin with the same key.
+  const ids = new Map(written.map(({ id, fromKey }) => [fromKey, id]));
+  return batches.map((batch) => Object.assign(new Batch(), batch, { id: ids.get(batch.fromKey) }));
 }
 
 /** The columns of a batch that change after it was written. */
@@ -104,7 +104,9 @@ export async function planBatch(
   at: Date,
 ): Promise<Batch> {
   await count(manager, run, {});
-  return insertBatch(manager, newBatch(run, entries, BatchState.PLANNED, at));
+  const [batch] = await insertBatches(manager, [newBatch(run, entries, BatchState.PLANNED, at)]);
+  if (batch === undefined) throw new Error('The batch was not written');
+  return batch;
 }
 
 /** Where the batches of a run have got to in the ledger: those of people who were looked up first, or the others. */

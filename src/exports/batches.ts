@@ -1,7 +1,7 @@
 import { BatchState, type Batch } from '../entities/batch.js';
 import { RejectionReason } from '../entities/rejection.js';
-import { insertBatch, newBatch } from './batch-rows.js';
-import { confirmEntries, doubtEntries, releaseEntries } from './decide-entries.js';
+import { insertBatches, newBatch } from './batch-rows.js';
+import { doubtEntries, releaseEntries } from './decide-entries.js';
 import { type RemovalWindow } from './ledger.js';
 import { plannedIn, type PlannedEntry } from './planned.js';
 import { rejectPeople, type Rejected } from './reject-people.js';
@@ -65,11 +65,10 @@ export async function settleBatch(
     batch,
     changes: { state: BatchState.SETTLED },
     people: async ({ manager }) => {
-      const inDoubt = batch.mayHaveArrived ? 'EVERYBODY' : 'DELIVERED';
-      const rejected = refused.length === 0 ? {} : await rejectPeople(manager, context, refused, inDoubt);
-      const confirmed = await confirmEntries(manager, context.run, batch, windowOf(context, batch));
-      return { ...rejected, confirmed };
+      if (refused.length === 0) return {};
+      return rejectPeople(manager, context, refused, batch.mayHaveArrived ? 'EVERYBODY' : 'DELIVERED');
     },
+    confirmed: { window: windowOf(context, batch) },
   });
 }
 
@@ -146,7 +145,7 @@ export async function splitBatch(
     batch,
     changes: { state: BatchState.DROPPED },
     people: async ({ manager }) => {
-      for (const half of halves) written.push(await insertBatch(manager, half));
+      written.push(...(await insertBatches(manager, halves)));
       return {};
     },
   });

@@ -14,7 +14,7 @@ import { plannedIn } from './planned.js';
 import { emailKeyOf } from './mapping.js';
 import type { Rejected } from './reject-people.js';
 import { SendingEndedError, type RunContext } from './run-context.js';
-import type { Parcel } from './send.js';
+import type { Parcel } from './intents.js';
 
 /** A batch without an outcome is not given up before it was asked about this often, however late the answers come. */
 const MIN_QUESTIONS = 5;

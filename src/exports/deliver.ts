@@ -12,7 +12,8 @@ import {
   type RunContext,
 } from './run-context.js';
 import { RunMovedError, writeRun } from './run-states.js';
-import { commitIntent, handOver, type Intent, type Parcel } from './send.js';
+import { createCommitIntent, type Intent, type Parcel } from './intents.js';
+import { handOver } from './send.js';
 
 /**
  * Sends everything that the run has planned and follows everything up, until each batch is decided or nothing more may
@@ -22,6 +23,7 @@ import { commitIntent, handOver, type Intent, type Parcel } from './send.js';
 export async function deliver(context: RunContext): Promise<void> {
   const { sending, bell, turns } = context;
   const { outbox, accepted } = await openOutbox(context);
+  const commitIntent = createCommitIntent(context);
   const carried = new Set<Promise<void>>();
   const failures: unknown[] = [];
   /** Parcels that wait for their turn or are being handed over, and people who are looked up first. */
@@ -61,7 +63,7 @@ export async function deliver(context: RunContext): Promise<void> {
       signal: sending.signal,
       prepare: async () => {
         begun();
-        intent.resolve(await commitIntent(context, parcel));
+        intent.resolve(await commitIntent(parcel));
       },
     } as const;
     leaving += 1;

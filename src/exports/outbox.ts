@@ -5,7 +5,7 @@ import { lastKeyTaken, planBatch } from './batch-rows.js';
 import { isHeldByAnotherRun, plannedAfter, plannedIn, type PlannedEntry } from './planned.js';
 import { contactOf } from './mapping.js';
 import type { RunContext } from './run-context.js';
-import type { Parcel } from './send.js';
+import type { Parcel } from './intents.js';
 
 /** What one run has still to send, in the order in which it should go. */
 export interface Outbox {
