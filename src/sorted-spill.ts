@@ -93,7 +93,9 @@ async function* merge<Entry>(
 
 class ChunkReader<Entry> {
   private entries: readonly Entry[] = [];
-  private blocksRead = 0;
+  private blocksAsked = 0;
+  /** The next block, which is read while the one before is used; undefined: there is none. */
+  private coming = this.ask();
 
   constructor(
     private readonly file: FileHandle,
@@ -106,13 +108,22 @@ class ChunkReader<Entry> {
     return this.entries.at(-1);
   }
 
-  /** Reads the next block, if there is one. */
+  /** Goes on to the next block, if there is one. */
   async readOn(): Promise<void> {
-    const block = this.blocks[this.blocksRead];
-    if (block === undefined) return;
-    const { buffer } = await this.file.read(Buffer.allocUnsafe(block.bytes), 0, block.bytes, block.at);
+    if (this.coming === undefined) return;
+    const { buffer } = await this.coming;
+    this.coming = this.ask();
     this.entries = JSON.parse(buffer.toString()) as Entry[];
-    this.blocksRead += 1;
+  }
+
+  private ask(): Promise<{ buffer: Buffer }> | undefined {
+    const block = this.blocks[this.blocksAsked];
+    if (block === undefined) return undefined;
+    this.blocksAsked += 1;
+    const reading = this.file.read(Buffer.allocUnsafe(block.bytes), 0, block.bytes, block.at);
+    // It may fail when nobody waits for it any more; whoever does will hear of it.
+    reading.catch(() => undefined);
+    return reading;
   }
 
   takeUpTo(bound: Entry): readonly Entry[] {

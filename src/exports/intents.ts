@@ -1,6 +1,6 @@
 import type { Transaction } from '../database.js';
 import type { Credentials } from '../destinations/destination.js';
-import type { Batch} from '../entities/batch.js';
+import type { Batch } from '../entities/batch.js';
 import { BatchState } from '../entities/batch.js';
 import { LedgerTask } from '../entities/ledger.js';
 import type { Problem } from '../entities/problem.js';

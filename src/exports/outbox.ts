@@ -24,8 +24,8 @@ export interface Outbox {
   readonly isEmpty: () => boolean;
 }
 
-/** Contacts that are read ahead of the sending. */
-const READ_AHEAD = 5_000;
+/** Contacts that one statement reads ahead of the sending: some 5 ms. */
+const READ_AHEAD = 2_000;
 
 /** Parcels that may be set aside for other runs before the outbox waits for these. */
 const MAX_HELD = 4;
@@ -49,18 +49,26 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
   );
   /** Parcels that wait for another run's batch; whatever decides it rings the bell. */
   const held: Parcel[] = [];
-  let cursor = await lastKeyTaken(reader, run, { checked: false });
   let read: PlannedEntry[] = [];
-  let ledgerIsRead = false;
+  const readAfter = (key: string) => {
+    const page = plannedAfter(reader, run, key, READ_AHEAD);
+    // It may fail when nobody waits for it any more; whoever does will hear of it.
+    page.catch(() => undefined);
+    return page;
+  };
+  /** The next page, which the database reads while the one before is sent; undefined: there is none. */
+  let next: Promise<PlannedEntry[]> | undefined = readAfter(
+    await lastKeyTaken(reader, run, { checked: false }),
+  );
 
   const nextOfLedger = async (): Promise<Parcel | undefined> => {
     // Two more than fit: a contact that would be left alone gets company, because singles have a slower pace.
     const enough = context.limits.contactsPerBatch + 2;
-    if (read.length < enough && !ledgerIsRead) {
-      const more = await plannedAfter(reader, run, cursor, READ_AHEAD);
-      read = read.concat(more);
-      ledgerIsRead = more.length < READ_AHEAD;
-      cursor = read.at(-1)?.emailKey ?? cursor;
+    while (read.length < enough && next !== undefined) {
+      const page = await next;
+      const last = page.at(-1);
+      next = last === undefined || page.length < READ_AHEAD ? undefined : readAfter(last.emailKey);
+      read = read.concat(page);
     }
     const taken = read.splice(0, howMany(context, read));
     return taken.length === 0 ? undefined : newParcel(taken);
@@ -99,7 +107,7 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
         if (waiting.length === 0 || held.length === MAX_HELD) return undefined;
         return Math.min(...waiting.map((parcel) => parcel.dueAt));
       },
-      isEmpty: () => ledgerIsRead && read.length + waiting.length + held.length === 0,
+      isEmpty: () => next === undefined && read.length + waiting.length + held.length === 0,
     },
   };
 }
