@@ -34,7 +34,7 @@ type DataModel = Pick<DataSourceOptions, 'entities' | 'migrations'>;
 
 /** How long a statement waits for another process that holds the file's lock. */
 const BUSY_TIMEOUT_MS = 10_000;
-const CACHE_KIB = 32 * 1024;
+const CACHE_KIB = 8 * 1024;
 
 /**
  * Opens the SQLite file (made if missing) and brings its tables up to date.

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { EntityManager } from 'typeorm';
 import { compareUtf8, jsonList, jsonRows } from '../bulk-sql.js';
 import { LeaverPolicy } from '../entities/export.js';
-import { LedgerTask, Standing } from '../entities/ledger.js';
+import { AS_WANTED, LedgerTask, Standing } from '../entities/ledger.js';
 import {
   differenceOf,
   differenceOfGone,
@@ -174,8 +174,7 @@ export async function* ledgerPages(
     '"profileId"',
     '"wanted"',
     '"filled"',
-    // Mostly the same, and then not worth its bytes.
-    `CASE WHEN "delivered" = "wanted" THEN 1 ELSE "delivered" END`,
+    '"delivered"',
     '"task"',
     '"standing"',
     '"gone"',
@@ -202,7 +201,7 @@ type EntryRow = [
   profileId: string,
   wanted: string,
   filled: number,
-  delivered: string | 1 | null,
+  delivered: string | null,
   task: LedgerTask,
   standing: Standing,
   gone: boolean | 0 | 1,
@@ -217,7 +216,7 @@ function knownEntry(row: EntryRow): KnownEntry {
     profileId,
     wanted,
     filled,
-    delivered: delivered === 1 ? wanted : delivered,
+    delivered: delivered === AS_WANTED ? wanted : delivered,
     task,
     standing,
     gone: Boolean(gone),

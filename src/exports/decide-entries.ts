@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import { execute, jsonArray, jsonItem, jsonList, jsonTable } from '../bulk-sql.js';
 import type { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
-import { DOUBT_FOR_GOOD, LedgerTask, Standing } from '../entities/ledger.js';
+import { AS_WANTED, DOUBT_FOR_GOOD, LedgerTask, Standing } from '../entities/ledger.js';
 import type { RemovalWindow } from './ledger.js';
 import { tasksOf } from './planned.js';
 import type { Refusal } from './refusals.js';
@@ -16,10 +16,12 @@ import type { Refusal } from './refusals.js';
 const FIELDS = [1, 2, 3];
 
 /** What the destination holds once the wanted contact is confirmed: a field that was not sent is as it was. */
-const DELIVERED_NOW = `CASE WHEN "delivered" IS NULL THEN "wanted" ELSE ${jsonArray([
+const MERGED = jsonArray([
   jsonItem('"wanted"', 0),
   ...FIELDS.map((field) => `COALESCE(${jsonItem('"wanted"', field)}, ${jsonItem('"delivered"', field)})`),
-])} END`;
+]);
+const DELIVERED_NOW = `CASE
+  WHEN "delivered" IS NULL OR "delivered" = '${AS_WANTED}' OR ${MERGED} = "wanted" THEN '${AS_WANTED}' ELSE ${MERGED} END`;
 
 const IS_REMOVAL = `"ledger_entries"."task" = ${LedgerTask.REMOVE}`;
 

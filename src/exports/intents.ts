@@ -41,7 +41,7 @@ export type Intent =
 export type CommitIntent = (parcel: Parcel) => Promise<Intent>;
 
 /** Requests under way at once are not more. */
-const MAX_GROUP = 8;
+const MAX_GROUP = 16;
 
 /** Makes the one place where the intents of a run are committed: those that come together share proof and statement. */
 export function createCommitIntent(context: RunContext): CommitIntent {

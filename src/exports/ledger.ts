@@ -3,7 +3,7 @@ import { execute, jsonTable } from '../bulk-sql.js';
 import type { Database } from '../database.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { Export, type LeaverPolicy } from '../entities/export.js';
-import { Ledger, LedgerTask, Standing } from '../entities/ledger.js';
+import { AS_WANTED, Ledger, LedgerTask, Standing } from '../entities/ledger.js';
 import type { NextEntry } from './differences.js';
 
 /** A ledger, and the ones of other exports to the same list of the same account. */
@@ -95,6 +95,8 @@ async function writeAlike(
      SELECT $1, ${Standing.NEVER_DELIVERED}, 0, ${SHARED.map((_, index) => `$${index + 2}`).join(', ')}, ${quoted(OWN)}
      FROM ${jsonTable(`$${SHARED.length + 2}`, OWN)} AS "rows" WHERE TRUE
      ON CONFLICT ("ledgerId", "emailKey") DO UPDATE SET
+       "delivered" = CASE WHEN "ledger_entries"."delivered" = '${AS_WANTED}' AND excluded."wanted" <> "ledger_entries"."wanted"
+         THEN "ledger_entries"."wanted" ELSE "ledger_entries"."delivered" END,
        ${changes.map((column) => `"${column}" = excluded."${column}"`).join(', ')}`,
     [run.ledgerId, ...shared, JSON.stringify(rows)],
   );

@@ -29,7 +29,7 @@ export interface Turns {
 }
 
 /** Requests under way at once: enough to hide latency, few enough to stop quickly. */
-const MAX_IN_FLIGHT = 8;
+const MAX_IN_FLIGHT = 16;
 
 /**
  * Requests whose slots come this soon one after the other are prepared together, so that they share a commit: only at a
