@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { UsageError } from '../scripts/client/failure.js';
 import { readOptions } from '../scripts/demo/options.js';
@@ -158,6 +159,9 @@ describe('npm run demo', () => {
     const demo = startScript('demo', ['--count', '3000', '--time-scale', '10']);
     const sandbox = await lineOf(demo, SANDBOX_URL);
     await lineOf(demo, /of [\d,]+ confirmed/);
+    demo.process.kill('SIGINT');
+    // Under `npm run demo` it comes a second time: from the terminal, and from npm.
+    await setImmediate();
     demo.process.kill('SIGINT');
     const { code, errors } = await demo.finished;
     expect({ code, errors }).toEqual({ code: 130, errors: '\nStopped; nothing is left behind.\n' });
