@@ -185,7 +185,10 @@ describe('npm run demo', () => {
     expect(wrong.errors).toMatch(/^\n✘ No column .* "id", "mail".*\nName it with --email COLUMN/);
     const other = await runScript('demo', ['--profiles', path, '--id', 'key', '--email', 'mail']);
     expect(other.errors).toContain('The file has no column "key"; its columns are "id", "mail".');
-    expect([wrong.code, other.code]).toEqual([1, 1]);
+    await writeFile(path, '');
+    const empty = await runScript('demo', ['--profiles', path, '--id', 'id']);
+    expect(empty.errors).toBe('\n✘ The file has no columns that could be read.\nIs it the right file?\n');
+    expect([wrong.code, other.code, empty.code]).toEqual([1, 1, 1]);
   });
 
   it.each([

@@ -45,6 +45,9 @@ export async function mapColumns(
   named: Readonly<Partial<Record<Field, string>>>,
 ): Promise<ColumnMapping> {
   const columns = await columnsOf(file);
+  if (columns.length === 0) {
+    throw new Failure('The file has no columns that could be read.', 'Is it the right file?');
+  }
   const list = columns.map((column) => `"${column}"`).join(', ');
   const assertThere = (column: string) => {
     if (columns.includes(column)) return;
