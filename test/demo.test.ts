@@ -133,6 +133,17 @@ describe('npm run demo', () => {
     expect(code).toBe(0);
   });
 
+  it('counts as refused whom the sandbox never let in, named or not', async () => {
+    const demo = startScript('demo', ['--count', '300', ...FAST]);
+    const url = await lineOf(demo, SANDBOX_URL);
+    await post(`${url}/sandbox/refuse`, { matching: 'lopez', how: 'named' });
+    await post(`${url}/sandbox/refuse`, { matching: 'rossi', how: 'unnamed' });
+    const { code, output } = await demo.finished;
+    expect(output).toMatch(/refused by it +[1-9]\d/);
+    expect(output).toContain('Sandbox holds exactly what was meant ✔');
+    expect(code).toBe(0);
+  });
+
   it('leaves all running with --keep, tells how to go on, and is gone without a trace after Ctrl-C', async () => {
     const demo = startScript('demo', ['--count', '20', '--keep', ...FAST]);
     const [sluice, token, sandbox, log] = await Promise.all([

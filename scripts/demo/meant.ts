@@ -75,7 +75,8 @@ export async function mapColumns(
 }
 
 /** One @ with something before it, nothing that ActiveCampaign refuses, a domain that ends like .com. */
-const ADDRESS = /^[^\s\p{Cc}"(),:;<>@[\\\]]+@[\p{L}\p{M}\p{N}.-]*\.(?:[\p{L}\p{M}]{2,}|xn--[a-z0-9-]+)$/iu;
+const ADDRESS =
+  /^[^\s\p{Cc}"(),:;<>@[\\\]]+@(?:[\p{L}\p{M}\p{N}-]+\.)+(?:[\p{L}\p{M}]{2,}|xn--[a-z0-9-]+)$/iu;
 const MAX_ADDRESS_LENGTH = 254;
 
 /** Reads the file and works out, row by row, what is to become of it. */
