@@ -43,7 +43,9 @@ export function getContact({ account, id }: CallContext): Reply {
     contactAutomations: [],
     contactLists: contact.memberships.map((membership) => readMembership(account, contact, membership)),
     deals: [],
-    fieldValues: contact.fields.map(({ id: field, value }) => fieldValueRecord(account, contact, field, value)),
+    fieldValues: contact.fields.map(({ id: field, value }) =>
+      fieldValueRecord(account, contact, field, value),
+    ),
     geoIps: [],
     accountContacts: [],
     contact: fullContact(account, contact),
