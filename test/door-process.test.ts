@@ -8,6 +8,9 @@ import { bearer, temporaryFolder, TEST_TOKEN } from './helpers/sluice.js';
 /** As `npm run build` leaves it; `npm test` builds first. */
 const MAIN = 'dist/src/main.js';
 
+/** Time for a test in which the build is looked through once more, on a machine that has much to do. */
+const BUILD_MS = 120_000;
+
 interface Running {
   readonly process: ChildProcessWithoutNullStreams;
   readonly url: string;
@@ -112,31 +115,35 @@ describe('the program', () => {
     ['SIGTERM', 'as a service manager ends it', (npm: ChildProcess) => npm.kill('SIGTERM')],
     // The terminal sends it to everybody in the group, and npm passes its own on.
     ['SIGINT', 'as Ctrl-C does it', (npm: ChildProcess) => process.kill(-pidOf(npm), 'SIGINT')],
-  ])('comes to an orderly end when `npm start` gets a %s, %s', async (_signal, _how, end) => {
-    await using folder = await temporaryFolder();
-    // It builds once more, which finds nothing to do after `npm test` has built.
-    const npm = spawn('npm', ['start', '--silent'], {
-      env: {
-        PATH: process.env.PATH,
-        PORT: '0',
-        DATABASE_URL: `sqlite:${folder.path}/sluice.db`,
-        SLUICE_ADMIN_TOKEN: TEST_TOKEN,
-      },
-      stdio: ['ignore', 'pipe', 'ignore'],
-      detached: true,
-    });
-    const messages: string[] = [];
-    createInterface(npm.stdout).on('line', (line) => {
-      const { msg } = JSON.parse(line) as { msg: string };
-      messages.push(msg);
-      if (msg === 'listening') end(npm);
-    });
-    const closed = once(npm, 'close');
-    await once(npm, 'exit');
-    expect(killWhoIsLeft(npm)).toBe(false);
-    await closed;
-    expect(messages.slice(-2)).toEqual(['stopping', 'stopped']);
-  });
+  ])(
+    'comes to an orderly end when `npm start` gets a %s, %s',
+    async (_signal, _how, end) => {
+      await using folder = await temporaryFolder();
+      // It builds once more, which finds nothing to do after `npm test` has built.
+      const npm = spawn('npm', ['start', '--silent'], {
+        env: {
+          PATH: process.env.PATH,
+          PORT: '0',
+          DATABASE_URL: `sqlite:${folder.path}/sluice.db`,
+          SLUICE_ADMIN_TOKEN: TEST_TOKEN,
+        },
+        stdio: ['ignore', 'pipe', 'ignore'],
+        detached: true,
+      });
+      const messages: string[] = [];
+      createInterface(npm.stdout).on('line', (line) => {
+        const { msg } = JSON.parse(line) as { msg: string };
+        messages.push(msg);
+        if (msg === 'listening') end(npm);
+      });
+      const closed = once(npm, 'close');
+      await once(npm, 'exit');
+      expect(killWhoIsLeft(npm)).toBe(false);
+      await closed;
+      expect(messages.slice(-2)).toEqual(['stopping', 'stopped']);
+    },
+    BUILD_MS,
+  );
 
   it.each([
     [{ PORT: 'many' }, 'The setting PORT cannot be used'],
