@@ -1,6 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { setImmediate } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { UsageError } from '../scripts/client/failure.js';
 import { readOptions } from '../scripts/demo/options.js';
@@ -166,13 +167,27 @@ describe('npm run demo', () => {
     await expect(fetch(sandbox)).rejects.toThrow();
   });
 
+  it('takes everything with it also when npm gets a SIGTERM, which its shell does not pass on', async () => {
+    const args = ['run', '--silent', 'demo', '--', '--count', '20', '--keep', ...FAST];
+    const npm = spawn('npm', args, {
+      env: { PATH: process.env.PATH },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let output = '';
+    npm.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      if (output.includes('/sandbox/state\n')) npm.kill('SIGTERM');
+    });
+    // All who could write to it have ended, not npm alone.
+    await once(npm.stdout, 'close');
+    await expect(fetch(SANDBOX_URL.exec(output)?.[1] ?? '')).rejects.toThrow();
+    expect(existsSync(/^ +log +(\S+)/m.exec(output)?.[1] ?? '.')).toBe(false);
+  }, 120_000);
+
   it('stops in the middle at Ctrl-C, and takes everything with it', async () => {
     const demo = startScript('demo', ['--count', '3000', '--time-scale', '10']);
     const sandbox = await lineOf(demo, SANDBOX_URL);
     await lineOf(demo, /of [\d,]+ confirmed/);
-    demo.process.kill('SIGINT');
-    // Under `npm run demo` it comes a second time: from the terminal, and from npm.
-    await setImmediate();
     demo.process.kill('SIGINT');
     const { code, errors } = await demo.finished;
     expect({ code, errors }).toEqual({ code: 130, errors: '\nStopped; nothing is left behind.\n' });
