@@ -85,10 +85,11 @@ function checkBeginning(bytes: Uint8Array): Uint8Array {
   if (starts(0xff, 0xfe) || starts(0xfe, 0xff)) {
     throw new BadInputError('body', 'The body is UTF-16 text.', 'Save the file as UTF-8 and send it again.');
   }
-  if (bytes.includes(0)) {
+  const end = bytes.indexOf(LINE_FEED);
+  if (bytes.subarray(0, end === -1 ? bytes.length : end).includes(0)) {
     throw new BadInputError(
       'body',
-      'The body is not UTF-8 text: it begins with NUL bytes, as UTF-16 text and spreadsheet files do.',
+      'The body is not UTF-8 text: its first line has NUL bytes, as UTF-16 text and spreadsheet files do.',
       'Save the file as CSV or NDJSON in UTF-8 and send it again.',
     );
   }
