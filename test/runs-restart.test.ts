@@ -5,7 +5,7 @@ import { startProgram, type Death, type Program } from './helpers/program.js';
 import { startTestSandbox } from './helpers/sandbox.js';
 import { temporaryFolder } from './helpers/sluice.js';
 
-const BATCHES = 12;
+const BATCHES = 40;
 const COUNT = 250 * BATCHES;
 
 /** Starts the program on an empty folder and lets it run an export of so many people. */
@@ -60,8 +60,8 @@ describe('a run whose server is killed', () => {
       expect(sentBefore).toBeGreaterThanOrEqual(nth);
 
       await goOn(folder.path, sandbox, id);
-      // At most what was under way is sent twice: eight requests at once.
-      expect(imports(sandbox).length).toBeLessThanOrEqual(BATCHES + 8);
+      // At most what was under way is sent twice: sixteen requests at once.
+      expect(imports(sandbox).length).toBeLessThanOrEqual(BATCHES + 16);
     },
   );
 

@@ -71,15 +71,14 @@ describe('the turns of an account', () => {
     expect(begun).toEqual(['q1 0', 'a 250', 'q2 500', 'q3 750', 'b 1000', 'q4 1250', 'q5 1500']);
   });
 
-  it('are held by eight requests at once at most', async () => {
+  it('are held by sixteen requests at once at most', async () => {
     const { ask, clock, begun } = account({ ...LIMITS, callQuota: { calls: 100, windowMs: 1_000 } });
-    const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'];
-    const turns = names.map((name) => ask(name, { kind: 'CALL', lastsMs: 4_000 }));
-    await clock.pass(3_999);
-    expect(begun).toHaveLength(8);
-    await clock.pass(6_000);
+    const turns = Array.from({ length: 17 }, (_, n) => ask(`${n}`, { kind: 'CALL', lastsMs: 6_000 }));
+    await clock.pass(5_999);
+    expect(begun).toHaveLength(16);
+    await clock.pass(7_000);
     await Promise.all(turns);
-    expect(begun.at(-1)).toBe('i 4000');
+    expect(begun.at(-1)).toBe('16 6000');
   });
 
   it('are given together when their slots are so near that preparing takes longer, and begin at their slots', async () => {
