@@ -1,5 +1,7 @@
+import { read } from 'node:fs';
 import { open, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { newId } from './ids.js';
 
 /*
@@ -10,7 +12,10 @@ import { newId } from './ids.js';
 /** Entries of one chunk. Small, because sorting and writing one keeps everybody else waiting: some 20 ms. */
 const CHUNK = 12_000;
 /** Entries of one block: what is in memory of each chunk while all of them are read. */
-const BLOCK = 500;
+const BLOCK = 250;
+
+/** Takes a fraction of the time of the file handle's own method, of which a million entries need four thousand. */
+const readAt = promisify(read);
 
 /** Where a block lies in the file: a JSON array. */
 interface Block {
@@ -120,7 +125,7 @@ class ChunkReader<Entry> {
     const block = this.blocks[this.blocksAsked];
     if (block === undefined) return undefined;
     this.blocksAsked += 1;
-    const reading = this.file.read(Buffer.allocUnsafe(block.bytes), 0, block.bytes, block.at);
+    const reading = readAt(this.file.fd, Buffer.allocUnsafe(block.bytes), 0, block.bytes, block.at);
     // It may fail when nobody waits for it any more; whoever does will hear of it.
     reading.catch(() => undefined);
     return reading;
