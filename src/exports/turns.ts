@@ -37,6 +37,12 @@ const MAX_IN_FLIGHT = 16;
  */
 const TOGETHER_MS = 20;
 
+/**
+ * Batches go before questions about others, but no more than so many while one waits: where no pace holds them back,
+ * thousands of outcomes would else be asked for at the very end. Real slots leave room for a question behind each batch.
+ */
+const MAX_BATCHES_IN_A_ROW = 2;
+
 /** How much of the mean time of preparing the last one makes up. */
 const LAST_WEIGHT = 1 / 8;
 
@@ -48,6 +54,7 @@ interface Waiter extends TurnRequest {
 export function createTurns(pace: Pace, clock: Clock): Turns {
   const waiting = createQueue();
   let inFlight = 0;
+  let batchesInARow = 0;
   /** Who has a turn and has not begun yet. */
   const preparing: RequestKind[] = [];
   /** How long preparing takes, on average: turns come this much earlier, so that it does not slow the pace down. */
@@ -67,12 +74,16 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
       };
       const lead = preparing.length > 0 ? TOGETHER_MS : preparingMs;
       const turnAt = ({ kind, prepare }: Waiter) => readyAt[kind] - (prepare === undefined ? 0 : lead);
-      const next = mostUrgent(first.filter((waiter) => turnAt(waiter) <= now));
+      const next = mostUrgent(
+        first.filter((waiter) => turnAt(waiter) <= now),
+        batchesInARow < MAX_BATCHES_IN_A_ROW ? 'BATCHES' : 'QUESTIONS',
+      );
       if (next === undefined) {
         if (preparing.length === 0) wakeAt(Math.min(...first.map(turnAt)));
         return;
       }
       waiting.delete(next);
+      batchesInARow = next.kind === 'CALL' ? 0 : batchesInARow + 1;
       inFlight += 1;
       preparing.push(next.kind);
       next.give(readyAt[next.kind]);
@@ -170,9 +181,9 @@ function firstOf(line: ReadonlySet<Waiter>): Waiter[] {
   return [];
 }
 
-/** Batches before other calls: they have a narrower pace of their own, so they never starve the questions. */
-function mostUrgent(waiters: Waiter[]): Waiter | undefined {
-  const rank = (waiter: Waiter) => (waiter.kind === 'CALL' ? 1 : 0);
+/** The least is left to do for it; of as many, what is to go first. */
+function mostUrgent(waiters: readonly Waiter[], first: 'BATCHES' | 'QUESTIONS'): Waiter | undefined {
+  const rank = ({ kind }: Waiter) => ((kind === 'CALL') === (first === 'QUESTIONS') ? 0 : 1);
   return waiters.reduce<Waiter | undefined>((best, waiter) => {
     if (best === undefined) return waiter;
     const difference = waiter.priority() - best.priority() || rank(waiter) - rank(best);
