@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { execute, jsonTable } from '../bulk-sql.js';
-import type { Database } from '../database.js';
+import type { Database, Scanner } from '../database.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { Export, type LeaverPolicy } from '../entities/export.js';
 import { AS_WANTED, Ledger, LedgerTask, Standing } from '../entities/ledger.js';
@@ -141,10 +141,10 @@ export interface KeyRange {
 }
 
 /** Cuts the ledger into ranges that one statement can walk. */
-export async function* keyRanges(reader: EntityManager, run: ExportRun): AsyncGenerator<KeyRange> {
+export async function* keyRanges(scanner: Scanner, run: ExportRun): AsyncGenerator<KeyRange> {
   let after = '';
   for (let to: string | null = ''; to !== null; after = to ?? '') {
-    const [row]: { emailKey: string }[] = await reader.query(
+    const [row]: { emailKey: string }[] = await scanner.query(
       `SELECT "emailKey" FROM "ledger_entries" WHERE "ledgerId" = $1 AND "emailKey" > $2
        ORDER BY "emailKey" LIMIT 1 OFFSET ${STEP}`,
       [run.ledgerId, after],
@@ -171,7 +171,7 @@ async function clearOf(
   column: 'plannedRun' | 'refusal',
   naming: 'plannedRun' | 'refusedRun',
 ): Promise<void> {
-  for await (const { after, to } of keyRanges(database.reader, run)) {
+  for await (const { after, to } of keyRanges(database.scanner, run)) {
     await database.transact(({ manager }) =>
       execute(
         manager,

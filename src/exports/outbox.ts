@@ -36,7 +36,7 @@ const MAX_HELD = 4;
  */
 export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox; accepted: Batch[] }> {
   const { run, services } = context;
-  const { reader } = services.database;
+  const { reader, scanner } = services.database;
   const accepted = await reader.findBy(Batch, { runId: run.id, state: BatchState.ACCEPTED });
   const unsent = await reader.findBy(Batch, {
     runId: run.id,
@@ -51,7 +51,7 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
   const held: Parcel[] = [];
   let read: PlannedEntry[] = [];
   const readAfter = (key: string) => {
-    const page = plannedAfter(reader, run, key, READ_AHEAD);
+    const page = plannedAfter(scanner, run, key, READ_AHEAD);
     // It may fail when nobody waits for it any more; whoever does will hear of it.
     page.catch(() => undefined);
     return page;

@@ -1,4 +1,4 @@
-import type { EntityManager } from 'typeorm';
+import type { Scanner } from '../database.js';
 import type { Destination } from '../destinations/destination.js';
 import type { Mapping } from '../entities/export.js';
 import type { Profile } from '../entities/profile.js';
@@ -15,13 +15,13 @@ const PAGE = 2_500;
  * @returns page by page, who has none.
  */
 export async function* stageMembers(
-  reader: EntityManager,
+  scanner: Scanner,
   generations: readonly number[],
   mapping: Mapping,
   destination: Pick<Destination, 'emailProblem'>,
   spill: Spill,
 ): AsyncGenerator<NewRejection[]> {
-  for await (const page of memberPages(reader, generations, PAGE)) {
+  for await (const page of memberPages(scanner, generations, PAGE)) {
     const { wanted, rejections } = mapPage(page, mapping, destination);
     await spill.add(wanted);
     yield rejections;
