@@ -1,9 +1,8 @@
 import type { ApolloServer } from '@apollo/server';
 import { expressMiddleware } from '@as-integrations/express5';
 import express, { type Express, type RequestHandler, type Response } from 'express';
-import type { User } from '../entities/user.js';
 import { NotFoundError } from '../errors.js';
-import { authenticate } from '../people/authenticate.js';
+import { authorise } from '../schema/authorise.js';
 import { createContext, type Context } from '../schema/context.js';
 import type { Services } from '../schema/services.js';
 import { errorHandler } from './error-format.js';
@@ -36,12 +35,12 @@ export function createHttpApp(
     express.json({ limit: MAX_REQUEST_BYTES }),
     inFlight.track(
       expressMiddleware(apollo, {
-        context: ({ res }) => Promise.resolve(createContext(services, actorOf(res))),
+        context: ({ res }) => Promise.resolve(contextOf(res)),
       }),
     ),
   );
 
-  app.put('/profiles', authenticated, inFlight.track(importRoute(services)));
+  app.put('/profiles', authenticated, mayImport, inFlight.track(importRoute(services)));
 
   app.use(() => {
     throw new NotFoundError(
@@ -56,13 +55,20 @@ export function createHttpApp(
 /** Before any body is read: who has no token costs nothing. */
 function requireToken(services: Services): RequestHandler {
   return async (request, response, next) => {
-    response.locals.actor = await authenticate(services, request.headers.authorization);
+    const address = request.ip ?? null;
+    const principal = await services.signIn(request.headers.authorization, address);
+    response.locals.context = createContext(services, principal, address);
     next();
   };
 }
 
-function actorOf(response: Response): User {
-  return response.locals.actor as User;
+const mayImport: RequestHandler = async (_request, response, next) => {
+  response.locals.actor = await authorise(contextOf(response), 'PUT /profiles');
+  next();
+};
+
+function contextOf(response: Response): Context {
+  return response.locals.context as Context;
 }
 
 function readiness({ database }: Services): RequestHandler {
