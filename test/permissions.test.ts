@@ -1,6 +1,7 @@
 import { buildSchema } from 'graphql';
 import { readFileSync } from 'node:fs';
 import type { Sandbox } from '../sandbox/sandbox.js';
+import { Role } from '../src/entities/user.js';
 import { FIELDS, OPERATIONS, type Operation, type Rule } from '../src/security/permissions.js';
 import {
   makeWorlds,
@@ -51,12 +52,12 @@ describe('the table of permissions', () => {
   });
 
   it('says who may do what as it was promised', () => {
-    const withLeast = (role: RoleName) =>
+    const withLeast = (role: Role) =>
       Object.entries(OPERATIONS as Record<string, Rule>).flatMap(([name, { least }]) =>
-        String(least) === role ? [name] : [],
+        least === role ? [name] : [],
       );
-    expect(withLeast('ADMINISTRATOR').sort()).toEqual([...ADMINISTRATORS_ALONE].sort());
-    expect(withLeast('VIEWER').sort()).toEqual([...EVERYBODY].sort());
+    expect(withLeast(Role.ADMINISTRATOR).sort()).toEqual([...ADMINISTRATORS_ALONE].sort());
+    expect(withLeast(Role.VIEWER).sort()).toEqual([...EVERYBODY].sort());
   });
 
   it('asks for a shared connection wherever an export is made, changed or run', () => {

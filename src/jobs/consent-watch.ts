@@ -8,8 +8,8 @@ export interface ConsentWatch {
   readonly stop: () => Promise<void>;
 }
 
-/** Timers cannot wait for much longer than three weeks, and clocks are set: it looks again every hour. */
-const INTERVAL_MS = 60 * 60_000;
+/** Timers cannot wait for much longer than three weeks, and clocks are set. */
+const MAX_SLEEP_MS = 60 * 60_000;
 
 /** @param lapse ends what is due, and answers when the next is, in ms since 1970; undefined: none ever is. */
 export function createConsentWatch(
@@ -19,23 +19,32 @@ export function createConsentWatch(
   const stopping = new AbortController();
   let watching = Promise.resolve();
 
-  const lapseOrWait = async (): Promise<number | undefined> => {
-    try {
-      return await lapse();
-    } catch (error: unknown) {
-      logger.error({ err: error }, 'consents could not be looked through; it is tried again in an hour');
-      return Infinity;
-    }
-  };
-
-  const watch = async () => {
-    for (let next = await lapseOrWait(); next !== undefined; next = await lapseOrWait()) {
+  /** An end in between is no failure: what is due then is found at the next start. */
+  const sleepUntil = async (dueMs: number) => {
+    while (clock.now() < dueMs) {
       try {
-        await clock.sleep(Math.min(Math.max(0, next - clock.now()), INTERVAL_MS), stopping.signal);
+        await clock.sleep(Math.min(dueMs - clock.now(), MAX_SLEEP_MS), stopping.signal);
       } catch (error: unknown) {
         if (!stopping.signal.aborted) throw error;
         return;
       }
+    }
+  };
+
+  const lapseOrRetry = async (): Promise<number | undefined> => {
+    try {
+      return await lapse();
+    } catch (error: unknown) {
+      logger.error({ err: error }, 'consents could not be looked through; it is tried again in an hour');
+      return clock.now() + MAX_SLEEP_MS;
+    }
+  };
+
+  const watch = async () => {
+    while (!stopping.signal.aborted) {
+      const dueMs = await lapseOrRetry();
+      if (dueMs === undefined) return;
+      await sleepUntil(dueMs);
     }
   };
 

@@ -1,12 +1,12 @@
 import type { ApolloServer } from '@apollo/server';
 import { expressMiddleware } from '@as-integrations/express5';
 import express, { type Express, type RequestHandler, type Response } from 'express';
-import { NotFoundError } from '../errors.js';
+import { NotFoundError, SluiceError } from '../errors.js';
 import { authorise } from '../schema/authorise.js';
 import { createContext, type Context } from '../schema/context.js';
 import type { Services } from '../schema/services.js';
 import { errorHandler } from './error-format.js';
-import { importRoute } from './import-route.js';
+import { auditImport, importRoute } from './import-route.js';
 import type { InFlight } from './in-flight.js';
 
 /** A GraphQL request may be this long, over HTTP and WebSocket. */
@@ -40,7 +40,7 @@ export function createHttpApp(
     ),
   );
 
-  app.put('/profiles', authenticated, mayImport, inFlight.track(importRoute(services)));
+  app.put('/profiles', authenticated, mayImport(services), inFlight.track(importRoute(services)));
 
   app.use(() => {
     throw new NotFoundError(
@@ -62,10 +62,18 @@ function requireToken(services: Services): RequestHandler {
   };
 }
 
-const mayImport: RequestHandler = async (_request, response, next) => {
-  response.locals.actor = await authorise(contextOf(response), 'PUT /profiles');
-  next();
-};
+function mayImport(services: Services): RequestHandler {
+  return async (_request, response, next) => {
+    const context = contextOf(response);
+    try {
+      response.locals.actor = await authorise(context, 'PUT /profiles');
+    } catch (error: unknown) {
+      if (error instanceof SluiceError) await auditImport(services, context.actor, error.code);
+      throw error;
+    }
+    next();
+  };
+}
 
 function contextOf(response: Response): Context {
   return response.locals.context as Context;

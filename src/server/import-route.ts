@@ -24,16 +24,16 @@ export function importRoute(services: ImportServices): RequestHandler {
     try {
       const options = readOptions(request);
       // Should the process be killed in the middle, it is known nevertheless who changed what was stored until then.
-      await writeDown(services, actor, 'STARTED', { segment: options.segmentName, mode: options.mode });
+      await auditImport(services, actor, 'STARTED', { segment: options.segmentName, mode: options.mode });
       const report = await importProfiles(services, options, request);
       const { errors, ...figures } = report;
-      await writeDown(services, actor, 'OK', { segment: options.segmentName, ...figures });
+      await auditImport(services, actor, 'OK', { segment: options.segmentName, ...figures });
       services.logger.info(figures, 'import finished');
       response.json({ ...figures, errors });
     } catch (error: unknown) {
       const report = error instanceof IncompleteImportError ? error.report : undefined;
       const result = error instanceof SluiceError ? error.code : 'INTERNAL_SERVER_ERROR';
-      await writeDown(services, actor, result, { ...report, errors: undefined });
+      await auditImport(services, actor, result, { ...report, errors: undefined });
       // Everything else is a fault of ours: express hands it to the server's last handler.
       if (!(error instanceof BadInputError)) throw error;
       answerError(response, error, report);
@@ -47,11 +47,11 @@ export function importRoute(services: ImportServices): RequestHandler {
 }
 
 /** The figures, and nothing of the file. */
-async function writeDown(
+export async function auditImport(
   { database, clock, logger }: ImportServices,
   actor: SignedInActor,
   result: string,
-  detail: Record<string, unknown>,
+  detail: Record<string, unknown> = {},
 ): Promise<void> {
   const entry = {
     at: new Date(clock.now()),
