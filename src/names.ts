@@ -10,7 +10,15 @@ const SPACES_AROUND = /^[\t\n\r ]+|[\t\n\r ]+$/g;
 
 /** The text without the spaces, tabs and line breaks of ASCII around it; everything else stays as it is. */
 export function trimAscii(text: string): string {
-  return text.replace(SPACES_AROUND, '');
+  // Most texts have none, and are looked at by the million.
+  return isAsciiSpace(text.charCodeAt(0)) || isAsciiSpace(text.charCodeAt(text.length - 1))
+    ? text.replace(SPACES_AROUND, '')
+    : text;
+}
+
+/** Of `SPACES_AROUND`; NaN, of an empty text, is none. */
+function isAsciiSpace(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0d;
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   type GraphQLOperation,
   type World,
 } from './helpers/operations.js';
+import { createManualClock } from './helpers/manual-clock.js';
 import { auditOf, newTokenOf, newUser, revoke, setDisabled, signedInAs } from './helpers/people.js';
 import { RawClient } from './helpers/raw-client.js';
 import { startTestSandbox } from './helpers/sandbox.js';

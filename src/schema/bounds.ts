@@ -8,7 +8,7 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 import { BadInputError } from '../errors.js';
-import { wrapFields } from './wrap-fields.js';
+import { wrapFields, type Resolve } from './wrap-fields.js';
 
 /** No text of the API is longer, names are shorter (names.ts). */
 const MAX_CHARACTERS = 1_000;
@@ -23,15 +23,20 @@ const UNSTORABLE = /[\0\p{Cs}]/u;
  * besides is checked where it is used.
  */
 export function boundArguments(schema: GraphQLSchema): void {
-  wrapFields(schema, (name, { args: definitions }, resolve) => {
-    if (definitions.length === 0) return undefined;
-    return (source, args: Record<string, unknown>, context, info): unknown => {
-      for (const { name: argument, type } of definitions) {
-        const maxItems = LONGER_LISTS[`${name}(${argument})`] ?? MAX_ITEMS;
-        assertBounds(argument, type, args[argument], maxItems);
-      }
-      return resolve(source, args, context, info);
-    };
+  wrapFields(schema, (name, field, resolve) => {
+    if (field.args.length === 0) return undefined;
+    const bounded =
+      (next: Resolve): Resolve =>
+      (source, args: Record<string, unknown>, context, info): unknown => {
+        for (const { name: argument, type } of field.args) {
+          const maxItems = LONGER_LISTS[`${name}(${argument})`] ?? MAX_ITEMS;
+          assertBounds(argument, type, args[argument], maxItems);
+        }
+        return next(source, args, context, info);
+      };
+    // Of a subscription, this is what the arguments come to first.
+    if (field.subscribe) field.subscribe = bounded(field.subscribe);
+    return bounded(resolve);
   });
 }
 

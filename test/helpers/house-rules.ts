@@ -68,6 +68,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   // Starts the server, and is imported by nobody.
   'src/main.ts': ['kernel', 'src/server'],
+  'src/rotate-keys.ts': ['kernel', 'src/server'],
   // A thing of its own, which others run without Sluice.
   sandbox: [],
   // Clients like any other, from outside.
