@@ -51,7 +51,7 @@ export class ConnectionResolver {
   @Mutation(() => Connection, {
     description:
       'Stores the credentials of an account as a draft. Next: giveConsent, connect, becomeExportUser. ' +
-      'Administrators only. Codes: BAD_USER_INPUT.',
+      'Administrators only. Codes: FORBIDDEN, BAD_USER_INPUT.',
   })
   async createConnection(
     @Arg('input', () => CreateConnectionInput, { description: 'The new connection.' })
@@ -65,7 +65,7 @@ export class ConnectionResolver {
   @Mutation(() => Connection, {
     description:
       'Changes a connection. A new key makes it a draft again; so does a new host, which also forgets the key and the ' +
-      'consent. Runs under way then end. Administrators only. Codes: NOT_FOUND, BAD_USER_INPUT.',
+      'consent. Runs under way then end. Administrators only. Codes: FORBIDDEN, NOT_FOUND, BAD_USER_INPUT.',
   })
   async updateConnection(
     @Arg('id', () => ID, ID_OF_CONNECTION) id: string,
@@ -78,7 +78,8 @@ export class ConnectionResolver {
   }
 
   @Mutation(() => Connection, {
-    description: 'Decides who may use the connection for exports. Administrators only. Codes: NOT_FOUND.',
+    description:
+      'Decides who may use the connection for exports. Administrators only. Codes: FORBIDDEN, NOT_FOUND.',
   })
   async shareConnection(
     @Arg('id', () => ID, ID_OF_CONNECTION) id: string,
@@ -92,7 +93,7 @@ export class ConnectionResolver {
   @Mutation(() => Connection, {
     description:
       'Checks host, key and permission at the destination; the connection is CONNECTED when all is well, and FAILING ' +
-      'with a `problem` when it is not. Administrators only. Codes: NOT_FOUND, CONSENT_REQUIRED, CONNECTION_FAILED, ' +
+      'with a `problem` when it is not. Administrators only. Codes: FORBIDDEN, NOT_FOUND, CONSENT_REQUIRED, CONNECTION_FAILED, ' +
       'CONFLICT when exports use it and the credentials now belong to another account, or when it changed meanwhile.',
   })
   async connect(
@@ -106,7 +107,7 @@ export class ConnectionResolver {
   @Mutation(() => Connection, {
     description:
       'Makes the caller the user in whose name exports run through the connection. Administrators only. ' +
-      'Codes: NOT_FOUND.',
+      'Codes: FORBIDDEN, NOT_FOUND.',
   })
   async becomeExportUser(
     @Arg('connectionId', () => ID, ID_OF_CONNECTION) connectionId: string,
@@ -119,7 +120,7 @@ export class ConnectionResolver {
   @Mutation(() => Boolean, {
     description:
       'Removes a connection and its key; the record of who agreed is kept. Administrators only. ' +
-      'Codes: NOT_FOUND, CONNECTION_IN_USE while an export uses it.',
+      'Codes: FORBIDDEN, NOT_FOUND, CONNECTION_IN_USE while an export uses it.',
   })
   async removeConnection(
     @Arg('id', () => ID, ID_OF_CONNECTION) id: string,

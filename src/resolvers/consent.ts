@@ -25,7 +25,7 @@ export class ConsentResolver {
   @Mutation(() => Connection, {
     description:
       'Agrees, in the name of the caller, that profiles may be sent through the connection. Text and version, who and ' +
-      'when are recorded. Administrators only. Codes: NOT_FOUND, BAD_USER_INPUT for another version than the current one.',
+      'when are recorded. Administrators only. Codes: FORBIDDEN, NOT_FOUND, BAD_USER_INPUT for another version than the current one.',
   })
   async giveConsent(
     @Arg('connectionId', () => ID, { description: 'The id of the connection.' }) connectionId: string,
@@ -40,7 +40,7 @@ export class ConsentResolver {
   @Mutation(() => Connection, {
     description:
       'Takes the consent back. No request with profiles begins from then on, and runs under way end. ' +
-      'Administrators only. Codes: NOT_FOUND.',
+      'Administrators only. Codes: FORBIDDEN, NOT_FOUND.',
   })
   async withdrawConsent(
     @Arg('connectionId', () => ID, { description: 'The id of the connection.' }) connectionId: string,

@@ -9,7 +9,7 @@ export class ExportPlanResolver {
   @Query(() => ExportPlan, {
     description:
       'What a run of the export would do if it began now; nothing is sent to find that out. Takes some seconds for a ' +
-      'million profiles. Whoever may use the connection may. Codes: NOT_FOUND, CONFLICT when the export is detached.',
+      'million profiles. Whoever may use the connection may. Codes: FORBIDDEN, NOT_FOUND, CONFLICT when the export is detached.',
   })
   async planExport(
     @Arg('exportId', () => ID, { description: 'The id of the export.' }) exportId: string,

@@ -48,7 +48,7 @@ export class ExportRunResolver {
   @Mutation(() => ExportRun, {
     description:
       'Asks for a run. One run of an export is active (HELD counts) and at most one more is queued: a request that finds one queued ' +
-      'gets that one back. Whoever may use the connection may. Codes: NOT_FOUND, CONFLICT when the export is ' +
+      'gets that one back. Whoever may use the connection may. Codes: FORBIDDEN, NOT_FOUND, CONFLICT when the export is ' +
       'detached; CONSENT_REQUIRED; CONNECTION_FAILED when the connection is not CONNECTED or has no export user; ' +
       'IDEMPOTENCY_KEY_REUSED when the key came with another export.',
   })
@@ -74,7 +74,7 @@ export class ExportRunResolver {
   @Mutation(() => ExportRun, {
     description:
       'Lets a run that is HELD go on. It prepares again, and is held again if more contacts would leave than its figures ' +
-      'say now. Whoever may use the connection may. Codes: NOT_FOUND, CONFLICT when the run is not HELD.',
+      'say now. Whoever may use the connection may. Codes: FORBIDDEN, NOT_FOUND, CONFLICT when the run is not HELD.',
   })
   async approveExportRun(
     @Arg('id', () => ID, ID_OF_RUN) id: string,
@@ -87,7 +87,7 @@ export class ExportRunResolver {
   @Mutation(() => ExportRun, {
     description:
       'Asks a run to end: nothing more is sent, what the destination accepted is still followed up. A run that has ' +
-      'ended stays as it is. Whoever may use the connection may. Codes: NOT_FOUND.',
+      'ended stays as it is. Whoever may use the connection may. Codes: FORBIDDEN, NOT_FOUND.',
   })
   async cancelExportRun(
     @Arg('id', () => ID, ID_OF_RUN) id: string,

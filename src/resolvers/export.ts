@@ -39,7 +39,7 @@ export class ExportResolver {
 
   @Mutation(() => Export, {
     description:
-      'Makes an export. Does not run it. Whoever may use the connection may. Codes: NOT_FOUND for an unknown connection; ' +
+      'Makes an export. Does not run it. Whoever may use the connection may. Codes: FORBIDDEN, NOT_FOUND for an unknown connection; ' +
       'BAD_USER_INPUT for an unknown segment, list or attribute; CONSENT_REQUIRED; CONNECTION_FAILED.',
   })
   async createExport(
@@ -53,7 +53,7 @@ export class ExportResolver {
   @Mutation(() => Export, {
     description:
       'Changes an export. Does not run it; a run under way goes on as it began. Whoever may use the connection may. ' +
-      'Codes: as createExport.',
+      'Codes: as createExport, and NOT_FOUND for an unknown export.',
   })
   async updateExport(
     @Arg('id', () => ID, ID_OF_EXPORT) id: string,
@@ -67,7 +67,7 @@ export class ExportResolver {
   @Mutation(() => Export, {
     description:
       'Makes another export with the same configuration. What was delivered is not copied: everybody is new to it. ' +
-      'Whoever may use the connection may. Codes: NOT_FOUND, BAD_USER_INPUT.',
+      'Whoever may use the connection may. Codes: FORBIDDEN, NOT_FOUND, BAD_USER_INPUT.',
   })
   async duplicateExport(
     @Arg('id', () => ID, ID_OF_EXPORT) id: string,
@@ -82,7 +82,7 @@ export class ExportResolver {
   @Mutation(() => Boolean, {
     description:
       'Removes an export with its runs; contacts at the destination stay. Whoever may use the connection may. ' +
-      'Codes: NOT_FOUND, CONFLICT while a run is active.',
+      'Codes: FORBIDDEN, NOT_FOUND, CONFLICT while a run is active.',
   })
   async removeExport(
     @Arg('id', () => ID, ID_OF_EXPORT) id: string,
@@ -95,7 +95,7 @@ export class ExportResolver {
   @Mutation(() => [Export], {
     description:
       'Takes exports off their connection: they keep their configuration and do not run; runs under way end. ' +
-      'All or none. Administrators only. Codes: NOT_FOUND.',
+      'All or none. Administrators only. Codes: FORBIDDEN, NOT_FOUND.',
   })
   async detachExports(
     @Arg('ids', () => [ID], { description: 'The ids of the exports.' }) ids: string[],
@@ -107,7 +107,7 @@ export class ExportResolver {
 
   @Mutation(() => Export, {
     description:
-      'Puts an export on a connection. Whoever may use the connection may. Codes: NOT_FOUND, CONSENT_REQUIRED, ' +
+      'Puts an export on a connection. Whoever may use the connection may. Codes: FORBIDDEN, NOT_FOUND, CONSENT_REQUIRED, ' +
       'CONNECTION_FAILED, BAD_USER_INPUT when the connection belongs to another account and no list of it is named.',
   })
   async attachExport(

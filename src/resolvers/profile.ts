@@ -25,7 +25,7 @@ export class ProfileResolver {
   @Mutation(() => Int, {
     description:
       'Removes profiles, here and from every segment; what destinations have of them stays there. ' +
-      'Answers how many there were. Codes: BAD_USER_INPUT for more than 1,000 ids.',
+      'Answers how many there were. Contributors and administrators. Codes: FORBIDDEN, BAD_USER_INPUT for more than 1,000 ids.',
   })
   async removeProfiles(
     @Arg('ids', () => [ID], { description: 'Ids of profiles, at most 1,000. Unknown ones are passed over.' })

@@ -38,7 +38,7 @@ export class SegmentResolver {
   @Mutation(() => Segment, {
     description:
       'Makes a segment without members; an import of profiles gives it some. ' +
-      'Codes: BAD_USER_INPUT, CONFLICT when the name is taken.',
+      'Contributors and administrators. Codes: FORBIDDEN, BAD_USER_INPUT, CONFLICT when the name is taken.',
   })
   async createSegment(
     @Arg('input', () => CreateSegmentInput, { description: 'The new segment.' }) input: CreateSegmentInput,
@@ -49,7 +49,8 @@ export class SegmentResolver {
   }
 
   @Mutation(() => Segment, {
-    description: 'Changes a segment. Codes: NOT_FOUND, BAD_USER_INPUT, CONFLICT when the name is taken.',
+    description:
+      'Changes a segment. Contributors and administrators. Codes: FORBIDDEN, NOT_FOUND, BAD_USER_INPUT, CONFLICT when the name is taken.',
   })
   async updateSegment(
     @Arg('id', () => ID, { description: 'The id of the segment.' }) id: string,
@@ -61,7 +62,8 @@ export class SegmentResolver {
   }
 
   @Mutation(() => Segment, {
-    description: 'Lets exports use the segment, or pass over it. A run under way goes on. Codes: NOT_FOUND.',
+    description:
+      'Lets exports use the segment, or pass over it. A run under way goes on. Contributors and administrators. Codes: FORBIDDEN, NOT_FOUND.',
   })
   async setSegmentState(
     @Arg('id', () => ID, { description: 'The id of the segment.' }) id: string,
@@ -73,7 +75,8 @@ export class SegmentResolver {
   }
 
   @Mutation(() => Boolean, {
-    description: 'Removes a segment; its profiles stay. Codes: NOT_FOUND, CONFLICT while an export uses it.',
+    description:
+      'Removes a segment; its profiles stay. Contributors and administrators. Codes: FORBIDDEN, NOT_FOUND, CONFLICT while an export uses it.',
   })
   async removeSegment(
     @Arg('id', () => ID, { description: 'The id of the segment.' }) id: string,
