@@ -154,6 +154,22 @@ describe('a newer statement', () => {
 });
 
 describe('giving and withdrawing consent', () => {
+  it('counts as withdrawn, with the hash, when the host changes or the connection is removed', async () => {
+    await using sandbox = await startTestSandbox();
+    await using sluice = await startSluice({ sandbox });
+    const calls = connectionCalls(sluice);
+    for (const end of [
+      (id: string) => calls.update(id, { host: 'other.api-us1.com' }),
+      (id: string) => calls.remove(id),
+    ]) {
+      const { id } = await calls.create({ host: sandbox.host, apiKey: sandbox.token });
+      await calls.giveConsent(id);
+      await end(id);
+      const events = await auditOf(sluice, `subjectId: "${id}", action: "withdrawConsent"`);
+      expect(events).toMatchObject([{ result: 'OK', detail: { statementHash: hashOf(OLD.text) } }]);
+    }
+  });
+
   it('are written down with the hash of the statement', async () => {
     await using sandbox = await startTestSandbox();
     await using sluice = await startSluice({ sandbox });

@@ -50,7 +50,7 @@ export async function giveConsent(
     const agreed = { statement: current.text, statementVersion: current.version };
     await record(manager, consentEvent('giveConsent', now, actor, connectionId, agreed, given));
     if (given?.statementVersion === current.version) return connection;
-    await endConsent(manager, connectionId, actor, now);
+    if (given !== null) await end(manager, given, actor, now);
     await manager.insert(Consent, {
       id: newId(),
       connectionId,
@@ -78,23 +78,32 @@ export async function withdrawConsent(
   const now = new Date(services.clock.now());
   return services.database.transact(async ({ manager }) => {
     const connection = await findConnection(manager, connectionId);
-    const given = await consentInForce(manager, connectionId);
-    await record(manager, consentEvent('withdrawConsent', now, actor, connectionId, null, given));
-    await endConsent(manager, connectionId, actor, now);
+    const wasGiven = await endConsent(manager, connectionId, actor, now);
+    if (!wasGiven)
+      await record(manager, consentEvent('withdrawConsent', now, actor, connectionId, null, null));
     return connection;
   });
 }
 
-/** Marks the consent in force, if there is one, as withdrawn, in the caller's transaction. */
+/**
+ * Withdraws the consent in force, if there is one, in the caller's transaction.
+ * @returns whether there was one.
+ */
 export async function endConsent(
   manager: EntityManager,
   connectionId: string,
   actor: SignedInActor,
   now: Date,
-): Promise<void> {
+): Promise<boolean> {
   const given = await consentInForce(manager, connectionId);
-  if (given === null) return;
-  await manager.update(Consent, { id: given.id }, { withdrawnAt: now, withdrawnById: actor.id });
+  if (given === null) return false;
+  await end(manager, given, actor, now);
+  await record(manager, consentEvent('withdrawConsent', now, actor, connectionId, null, given));
+  return true;
+}
+
+async function end(manager: EntityManager, { id }: Consent, actor: SignedInActor, now: Date): Promise<void> {
+  await manager.update(Consent, { id }, { withdrawnAt: now, withdrawnById: actor.id });
 }
 
 type Agreed = Pick<Consent, 'statement' | 'statementVersion'>;
