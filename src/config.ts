@@ -15,8 +15,24 @@ export interface Config {
   /** How many times faster quota windows, polls and back-offs pass at sandbox hosts. */
   readonly sandboxTimeScale: number;
   readonly runDeadlineMinutes: number;
+  /** How long a consent to an earlier version of the statement goes on. */
+  readonly consentGraceDays: number;
+  readonly auditRetentionDays: number;
+  /** Who vouches for people with JWTs; undefined: nobody. */
+  readonly issuer: IssuerConfig | undefined;
   readonly logLevel: string;
   readonly production: boolean;
+}
+
+/** An OpenID Connect issuer, and what its claim about roles means. */
+export interface IssuerConfig {
+  /** As in its tokens' `iss`. */
+  readonly url: string;
+  /** As in its tokens' `aud`. */
+  readonly audience: string;
+  readonly roleClaim: string;
+  /** A value of that claim, and the role that it gives. */
+  readonly roles: readonly (readonly [value: string, role: RoleName])[];
 }
 
 /** A setting that cannot be used; the message names it and says what is expected. */
@@ -50,6 +66,9 @@ export function readConfig(env: Environment = process.env): Config {
     sandboxHosts: readList(env.SLUICE_SANDBOX_HOSTS),
     sandboxTimeScale: readNumber(env, 'SLUICE_SANDBOX_TIME_SCALE', 1, { min: 1, max: 1_000_000 }),
     runDeadlineMinutes: readNumber(env, 'SLUICE_RUN_DEADLINE_MINUTES', 90, { min: 1, max: 1_440 }),
+    consentGraceDays: readNumber(env, 'SLUICE_CONSENT_GRACE_DAYS', 30, { min: 0, max: 365, whole: true }),
+    auditRetentionDays: readNumber(env, 'AUDIT_RETENTION_DAYS', 400, { min: 1, max: 36_500, whole: true }),
+    issuer: readIssuer(env, production),
     logLevel: env.LOG_LEVEL ?? 'info',
     production,
   };
@@ -111,6 +130,37 @@ function readAdminToken(value: string | undefined): string | undefined {
     throw new ConfigError('SLUICE_ADMIN_TOKEN', 'expected at least 20 characters without spaces');
   }
   return value;
+}
+
+const ROLE_NAMES = ['VIEWER', 'CONTRIBUTOR', 'ADMINISTRATOR'] as const;
+type RoleName = (typeof ROLE_NAMES)[number];
+
+function readIssuer(env: Environment, production: boolean): IssuerConfig | undefined {
+  const { OIDC_ISSUER: url, OIDC_AUDIENCE: audience } = env;
+  if (!url) {
+    if (!audience) return undefined;
+    throw new ConfigError('OIDC_ISSUER', 'OIDC_AUDIENCE is given, so the issuer must be too');
+  }
+  const protocol = URL.canParse(url) ? new URL(url).protocol : undefined;
+  if (protocol !== 'https:' && (production || protocol !== 'http:')) {
+    throw new ConfigError('OIDC_ISSUER', 'expected an https URL, exactly as in the "iss" of its tokens');
+  }
+  if (!audience)
+    throw new ConfigError('OIDC_AUDIENCE', 'expected the "aud" of the tokens that are meant for Sluice');
+  const roles = readList(env.OIDC_ROLES ?? ROLE_NAMES.map((role) => `${role}=${role}`).join(',')).map(
+    (pair) => {
+      const [, value, name] = /^(.+)=([A-Z]+)$/.exec(pair) ?? [];
+      const role = ROLE_NAMES.find((known) => known === name);
+      if (value === undefined || role === undefined) {
+        throw new ConfigError(
+          'OIDC_ROLES',
+          `expected pairs like marketing=CONTRIBUTOR; roles are ${ROLE_NAMES.join(', ')}`,
+        );
+      }
+      return [value, role] as const;
+    },
+  );
+  return { url, audience, roleClaim: env.OIDC_ROLE_CLAIM ?? 'roles', roles };
 }
 
 function readList(value: string | undefined): string[] {

@@ -5,6 +5,7 @@
  */
 export type ErrorCode =
   | 'UNAUTHENTICATED'
+  | 'FORBIDDEN'
   | 'NOT_FOUND'
   | 'BAD_USER_INPUT'
   | 'CONFLICT'
@@ -30,6 +31,11 @@ export abstract class SluiceError extends Error {
 /** Nobody is signed in, or the token is not (or no longer) valid. */
 export class UnauthenticatedError extends SluiceError {
   readonly code = 'UNAUTHENTICATED';
+}
+
+/** The caller is known and may not do this. Where the caller may not even know of something, it is NOT_FOUND instead. */
+export class ForbiddenError extends SluiceError {
+  readonly code = 'FORBIDDEN';
 }
 
 /** What was asked for does not exist, or the caller may not know of it: both read the same. */

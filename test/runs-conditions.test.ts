@@ -10,6 +10,7 @@ import {
   type Engine,
 } from './helpers/engine.js';
 import { startRun } from './helpers/flows.js';
+import { setDisabled, setRole, signedInAs } from './helpers/people.js';
 
 const BATCHES = 12;
 
@@ -32,7 +33,24 @@ const CHANGES: [string, string, (engine: Engine, exportId: string) => Promise<un
     ({ sluice }, exportId) =>
       sluice.query('mutation ($ids: [ID!]!) { detachExports(ids: $ids) { id } }', { ids: [exportId] }),
   ],
+  [
+    'the export user is disabled',
+    'EXPORT_USER_UNABLE',
+    async (engine) => setDisabled(engine.sluice, await anotherExportUser(engine), true),
+  ],
+  [
+    'the export user is demoted',
+    'EXPORT_USER_UNABLE',
+    async (engine) => setRole(engine.sluice, await anotherExportUser(engine), 'CONTRIBUTOR'),
+  ],
 ];
+
+/** An administrator who is made export user and may go again. Answers the id. */
+async function anotherExportUser({ sluice, connectionId }: Engine): Promise<string> {
+  const other = await signedInAs(sluice, 'ADMINISTRATOR');
+  await connectionCalls(other).becomeExportUser(connectionId);
+  return other.userId;
+}
 
 describe('while a run is under way', () => {
   it.each(CHANGES)(

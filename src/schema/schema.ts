@@ -1,5 +1,8 @@
 import { lexicographicSortSchema, printSchema, type GraphQLSchema } from 'graphql';
 import { buildSchema, type BuildSchemaOptions } from 'type-graphql';
+import { auditRefusals } from './audit-refusals.js';
+import { boundArguments } from './bounds.js';
+import { guardFields } from './guard-fields.js';
 
 export type ResolverClasses = readonly [new () => object, ...(new () => object)[]];
 
@@ -24,6 +27,10 @@ export async function createSchema([first, ...others]: ResolverClasses): Promise
     const root = schema.getType(name);
     if (root) root.description = description;
   }
+  // The last one is the outermost: what is out of bounds is written down as refused.
+  guardFields(schema);
+  boundArguments(schema);
+  auditRefusals(schema);
   return schema;
 }
 

@@ -22,6 +22,7 @@ const CODES_OF_BAD_REQUESTS: ReadonlySet<unknown> = new Set(
 
 const HTTP_STATUS: Readonly<Record<ErrorCode, number>> = {
   UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
   NOT_FOUND: 404,
   BAD_USER_INPUT: 400,
   CONFLICT: 409,

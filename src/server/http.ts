@@ -1,13 +1,12 @@
 import type { ApolloServer } from '@apollo/server';
 import { expressMiddleware } from '@as-integrations/express5';
 import express, { type Express, type RequestHandler, type Response } from 'express';
-import type { User } from '../entities/user.js';
-import { NotFoundError } from '../errors.js';
-import { authenticate } from '../people/authenticate.js';
+import { NotFoundError, SluiceError } from '../errors.js';
+import { authorise } from '../schema/authorise.js';
 import { createContext, type Context } from '../schema/context.js';
 import type { Services } from '../schema/services.js';
 import { errorHandler } from './error-format.js';
-import { importRoute } from './import-route.js';
+import { auditImport, importRoute } from './import-route.js';
 import type { InFlight } from './in-flight.js';
 
 /** A GraphQL request may be this long, over HTTP and WebSocket. */
@@ -36,12 +35,12 @@ export function createHttpApp(
     express.json({ limit: MAX_REQUEST_BYTES }),
     inFlight.track(
       expressMiddleware(apollo, {
-        context: ({ res }) => Promise.resolve(createContext(services, actorOf(res))),
+        context: ({ res }) => Promise.resolve(contextOf(res)),
       }),
     ),
   );
 
-  app.put('/profiles', authenticated, inFlight.track(importRoute(services)));
+  app.put('/profiles', authenticated, mayImport(services), inFlight.track(importRoute(services)));
 
   app.use(() => {
     throw new NotFoundError(
@@ -56,13 +55,28 @@ export function createHttpApp(
 /** Before any body is read: who has no token costs nothing. */
 function requireToken(services: Services): RequestHandler {
   return async (request, response, next) => {
-    response.locals.actor = await authenticate(services, request.headers.authorization);
+    const address = request.ip ?? null;
+    const principal = await services.signIn(request.headers.authorization, address);
+    response.locals.context = createContext(services, principal, address);
     next();
   };
 }
 
-function actorOf(response: Response): User {
-  return response.locals.actor as User;
+function mayImport(services: Services): RequestHandler {
+  return async (_request, response, next) => {
+    const context = contextOf(response);
+    try {
+      response.locals.actor = await authorise(context, 'PUT /profiles');
+    } catch (error: unknown) {
+      if (error instanceof SluiceError) await auditImport(services, context.actor, error.code);
+      throw error;
+    }
+    next();
+  };
+}
+
+function contextOf(response: Response): Context {
+  return response.locals.context as Context;
 }
 
 function readiness({ database }: Services): RequestHandler {

@@ -13,9 +13,8 @@ import type { GraphQLSchema } from 'graphql';
 import { CloseCode, type Context as SocketContext, type SubscribePayload } from 'graphql-ws';
 import { useServer, type Extra } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
-import type { User } from '../entities/user.js';
 import { UnauthenticatedError, describeError } from '../errors.js';
-import { authenticate } from '../people/authenticate.js';
+import type { Principal } from '../people/principal.js';
 import { createContext, type Context } from '../schema/context.js';
 import type { Services } from '../schema/services.js';
 import type { FormatGraphQLError } from './error-format.js';
@@ -26,7 +25,9 @@ const PING_INTERVAL_MS = 12_000;
 type ConnectionParams = Record<string, unknown> | undefined;
 /** What a socket keeps of its connection_init. */
 interface Admitted extends Record<PropertyKey, unknown> {
-  actor: User;
+  principal: Principal;
+  /** Nobody needs to watch over the socket any more. */
+  closed: () => void;
 }
 type Socket = SocketContext<ConnectionParams, Extra & Partial<Admitted>>;
 
@@ -57,6 +58,7 @@ export function openWebSocketDoor(
   const protocol = useServer<ConnectionParams, Admitted>(
     {
       onConnect: (socket) => admit(socket, services),
+      onClose: ({ extra }) => extra.closed?.(),
       onSubscribe: (socket, _id, payload) => prepare(payload, schema, contextOf(socket, services)),
       subscribe,
       onError: (_socket, _id, _payload, errors) => errors.map(format),
@@ -84,7 +86,10 @@ export function openWebSocketDoor(
 async function admit({ connectionParams, extra }: Socket, services: Services): Promise<boolean> {
   const authorization = connectionParams?.authorization;
   try {
-    extra.actor = await authenticate(services, typeof authorization === 'string' ? authorization : undefined);
+    const given = typeof authorization === 'string' ? authorization : undefined;
+    extra.principal = await services.signIn(given, addressOf(extra));
+    const end = (reason: string) => extra.socket.close(CloseCode.Forbidden, reason);
+    extra.closed = services.sessions.open(extra.principal, end);
     return true;
   } catch (error: unknown) {
     if (!(error instanceof UnauthenticatedError)) {
@@ -97,8 +102,12 @@ async function admit({ connectionParams, extra }: Socket, services: Services): P
 
 function contextOf({ extra }: Socket, services: Services): Context {
   // graphql-ws closes a socket that subscribes before it is admitted.
-  if (extra.actor === undefined) throw new UnauthenticatedError('Nobody is signed in.');
-  return createContext(services, extra.actor);
+  if (extra.principal === undefined) throw new UnauthenticatedError('Nobody is signed in.');
+  return createContext(services, extra.principal, addressOf(extra));
+}
+
+function addressOf({ request }: Extra): string | null {
+  return request.socket.remoteAddress ?? null;
 }
 
 /** Turns a subscribe message into what graphql-js executes, or into the errors that refuse it. */

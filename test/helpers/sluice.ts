@@ -7,6 +7,7 @@ import { createClient, type Client } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import type { Clock } from '../../src/clock.js';
 import { readConfig } from '../../src/config.js';
+import type { ConsentStatements } from '../../src/connections/consent-statements.js';
 import { createLogger, type Logger } from '../../src/logger.js';
 import { startServer, type Server } from '../../src/server/server.js';
 import { noteStart, noteStop } from './leaks.js';
@@ -15,6 +16,8 @@ export interface SluiceOptions {
   /** Settings beside, or instead of, those of the helper. */
   readonly env?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
+  /** Other statements to be agreed to than the present ones. */
+  readonly consentStatements?: ConsentStatements;
   /** A destination that may be called; its time passes as good as without quota. */
   readonly sandbox?: { readonly host: string };
   /** The data folder of an earlier server, to go on with; without it each server gets its own, and removes it. */
@@ -66,7 +69,12 @@ export async function startSluice(options: SluiceOptions = {}): Promise<Sluice> 
   });
   const log: LogLine[] = [];
   const logger = loggerInto(log, config.logLevel);
-  const server = await startServer(config, { logger, ...(options.clock && { clock: options.clock }) });
+  const { clock, consentStatements } = options;
+  const server = await startServer(config, {
+    logger,
+    ...(clock && { clock }),
+    ...(consentStatements && { consentStatements }),
+  });
   const sluice = new Sluice(server, config.adminToken ?? '', folder, options.folder === undefined, log);
   noteStart(sluice, `sluice at ${server.url}`);
   return sluice;
@@ -125,6 +133,11 @@ export class Sluice implements AsyncDisposable {
     });
     const body = (await response.json()) as GraphQLAnswer['body'];
     return { status: response.status, headers: response.headers, body };
+  }
+
+  /** The same server, as somebody else sees it. Whoever started it stops it. */
+  as(token: string): Sluice {
+    return new Sluice(this.server, token, this.folder, false, this.log);
   }
 
   /** The data of each event. @throws {GraphQLRequestError} from the iterator. */
