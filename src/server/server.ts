@@ -9,6 +9,7 @@ import { removeAbandonedGenerations } from '../profiles/generations.js';
 import type { Services } from '../schema/services.js';
 import { compose, type Surroundings } from './compose.js';
 import { openDoors } from './doors.js';
+import { DOOR_LIMITS, type DoorLimits } from './limits.js';
 import { claimDatabase } from './single-process.js';
 
 export interface Server {
@@ -32,9 +33,9 @@ const CALLS_GRACE_MS = 3_000;
  */
 export async function startServer(
   config: Config,
-  overrides: Partial<Pick<Surroundings, 'clock' | 'logger'>> = {},
+  overrides: Partial<Pick<Surroundings, 'clock' | 'logger'> & { limits: DoorLimits }> = {},
 ): Promise<Server> {
-  const { clock = systemClock, logger = createLogger(config.logLevel) } = overrides;
+  const { clock = systemClock, logger = createLogger(config.logLevel), limits = DOOR_LIMITS } = overrides;
   logger.info({ settings: describeConfig(config) }, 'starting');
   if (config.sandboxHosts.length > 0) {
     logger.warn(
@@ -70,7 +71,7 @@ export async function startServer(
     await takeUpWork(services);
     // After it: whom it cancels, a worker ends.
     services.heldRuns.start();
-    const doors = await openDoors(config, services);
+    const doors = await openDoors(config, services, limits);
     // Whatever the log level: who started the server waits for this line.
     logger.child({}, { level: 'info' }).info({ url: doors.url }, 'listening');
     const shutDown = async () => {

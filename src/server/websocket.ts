@@ -5,23 +5,29 @@ import {
   GraphQLError,
   OperationTypeNode,
   parse,
+  specifiedRules,
   subscribe,
   validate,
   type ExecutionArgs,
+  type GraphQLSchema,
 } from 'graphql';
-import type { GraphQLSchema } from 'graphql';
 import { CloseCode, type Context as SocketContext, type SubscribePayload } from 'graphql-ws';
 import { useServer, type Extra } from 'graphql-ws/use/ws';
-import { WebSocketServer } from 'ws';
+import { WebSocketServer, type WebSocket } from 'ws';
+import type { Config } from '../config.js';
 import type { User } from '../entities/user.js';
-import { UnauthenticatedError, describeError } from '../errors.js';
-import { authenticate } from '../people/authenticate.js';
+import { ConflictError, describeError, RateLimitedError, UnauthenticatedError } from '../errors.js';
 import { createContext, type Context } from '../schema/context.js';
 import type { Services } from '../schema/services.js';
+import type { Entrance } from './entrance.js';
 import type { FormatGraphQLError } from './error-format.js';
-import { MAX_REQUEST_BYTES } from './http.js';
+import type { GraphQLGuards } from './graphql-guards.js';
+import type { DoorLimits } from './limits.js';
+import { createSeats, type Seats } from './seats.js';
+import { acceptUpgrades } from './upgrade.js';
 
-const PING_INTERVAL_MS = 12_000;
+/** RFC 6455's registry: clients that reconnect by themselves do so after this one, later and later. */
+const TRY_AGAIN_LATER = 1013;
 
 type ConnectionParams = Record<string, unknown> | undefined;
 /** What a socket keeps of its connection_init. */
@@ -35,29 +41,33 @@ export interface WebSocketDoor {
   close(graceMs: number): Promise<void>;
 }
 
+export interface WebSocketParts {
+  readonly config: Pick<Config, 'corsOrigins'>;
+  readonly services: Services;
+  readonly schema: GraphQLSchema;
+  readonly format: FormatGraphQLError;
+  readonly guards: GraphQLGuards;
+  readonly entrance: Entrance;
+  readonly limits: DoorLimits;
+}
+
 /**
  * Subscriptions at `/graphql` by the protocol graphql-transport-ws.
  *
  * graphql-ws parses, validates and executes by itself, so nothing that is set on Apollo holds here: authentication,
- * error codes and masking are done again, by the same functions. Only subscriptions run.
+ * guards, error codes and masking are done again, by the same functions. Only subscriptions run.
  */
-export function openWebSocketDoor(
-  http: HttpServer,
-  services: Services,
-  schema: GraphQLSchema,
-  format: FormatGraphQLError,
-): WebSocketDoor {
-  const sockets = new WebSocketServer({ noServer: true, path: '/graphql', maxPayload: MAX_REQUEST_BYTES });
-  http.on('upgrade', (request, socket, head) => {
-    sockets.handleUpgrade(request, socket, head, (webSocket) =>
-      sockets.emit('connection', webSocket, request),
-    );
-  });
+export function openWebSocketDoor(http: HttpServer, parts: WebSocketParts): WebSocketDoor {
+  const { config, services, entrance, format, limits } = parts;
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: limits.messageBytes });
+  acceptUpgrades(http, sockets, { entrance, logger: services.logger, corsOrigins: config.corsOrigins });
+  const seats = createSeats(limits.socketsPerPrincipal);
 
   const protocol = useServer<ConnectionParams, Admitted>(
     {
-      onConnect: (socket) => admit(socket, services),
-      onSubscribe: (socket, _id, payload) => prepare(payload, schema, contextOf(socket, services)),
+      connectionInitWaitTimeout: limits.connectionInitMs,
+      onConnect: (socket) => admit(socket, parts, seats),
+      onSubscribe: (socket, _id, payload) => prepare(socket, payload, parts),
       subscribe,
       onError: (_socket, _id, _payload, errors) => errors.map(format),
       onNext: (_socket, _id, _payload, _args, { errors, ...result }) =>
@@ -66,8 +76,16 @@ export function openWebSocketDoor(
       isProd: true,
     },
     sockets,
-    PING_INTERVAL_MS,
+    limits.pingIntervalMs,
   );
+  sockets.on('connection', (socket) => {
+    // graphql-ws prints the first error of a socket for everybody to see, and a second one would end the process.
+    socket.removeAllListeners('error');
+    socket.on('error', (error) => {
+      services.logger.debug({ error: describeError(error) }, 'a socket broke');
+    });
+    cutIfUnread(socket, limits.unreadBytes);
+  });
 
   return {
     close: async (graceMs) => {
@@ -80,41 +98,77 @@ export function openWebSocketDoor(
   };
 }
 
-/** Answers whether the socket may stay; false closes it with 4403. */
-async function admit({ connectionParams, extra }: Socket, services: Services): Promise<boolean> {
+/**
+ * Events wait for the reader before the next one is made (see exports/progress-hub.ts). Answers to pings do not: who
+ * sends pings and reads nothing would fill the memory with pongs.
+ */
+function cutIfUnread(socket: WebSocket, unreadBytes: number): void {
+  const look = () => {
+    if (socket.bufferedAmount > unreadBytes) socket.terminate();
+  };
+  socket.on('message', look);
+  socket.on('ping', look);
+}
+
+/** Answers whether the socket may stay; false closes it with 4403, if it is not closed already. */
+async function admit(
+  { connectionParams, extra }: Socket,
+  { services, entrance }: WebSocketParts,
+  seats: Seats,
+): Promise<boolean> {
   const authorization = connectionParams?.authorization;
   try {
-    extra.actor = await authenticate(services, typeof authorization === 'string' ? authorization : undefined);
-    return true;
+    extra.actor = await entrance.enter(
+      extra.request,
+      typeof authorization === 'string' ? authorization : undefined,
+    );
+    if (seats.take(extra.actor.id, extra.socket)) return true;
+    extra.socket.close(TRY_AGAIN_LATER, 'Too many sockets');
   } catch (error: unknown) {
-    if (!(error instanceof UnauthenticatedError)) {
+    if (error instanceof RateLimitedError) {
+      extra.socket.close(TRY_AGAIN_LATER, `Too many requests; try again in ${error.retryAfterSeconds} s`);
+    } else if (!(error instanceof UnauthenticatedError)) {
       services.logger.error({ error: describeError(error) }, 'a socket could not be authenticated');
       extra.socket.close(CloseCode.InternalServerError, 'Internal server error');
     }
-    return false;
   }
-}
-
-function contextOf({ extra }: Socket, services: Services): Context {
-  // graphql-ws closes a socket that subscribes before it is admitted.
-  if (extra.actor === undefined) throw new UnauthenticatedError('Nobody is signed in.');
-  return createContext(services, extra.actor);
+  return false;
 }
 
 /** Turns a subscribe message into what graphql-js executes, or into the errors that refuse it. */
-function prepare(
+async function prepare(
+  { extra, subscriptions }: Socket,
+  payload: SubscribePayload,
+  { services, entrance, limits, ...parts }: WebSocketParts,
+): Promise<ExecutionArgs | GraphQLError[]> {
+  // graphql-ws closes a socket that subscribes before it is admitted.
+  if (extra.actor === undefined) throw new UnauthenticatedError('Nobody is signed in.');
+  try {
+    await entrance.countRequestOf(extra.actor.id);
+  } catch (error: unknown) {
+    return [asGraphQLError(error)];
+  }
+  // This one is among them.
+  if (Object.keys(subscriptions).length > limits.subscriptionsPerSocket) {
+    const message = `This socket has ${limits.subscriptionsPerSocket} subscriptions already.`;
+    return [asGraphQLError(new ConflictError(message, 'End one of them first, or open another socket.'))];
+  }
+  return check(payload, parts, createContext(services, extra.actor));
+}
+
+function check(
   { query, operationName, variables }: SubscribePayload,
-  schema: GraphQLSchema,
+  { schema, guards }: Pick<WebSocketParts, 'schema' | 'guards'>,
   contextValue: Context,
 ): ExecutionArgs | GraphQLError[] {
   let document;
   try {
-    document = parse(query);
+    document = parse(query, guards.parseOptions);
   } catch (error: unknown) {
     if (error instanceof GraphQLError) return [withCode(error, ApolloServerErrorCode.GRAPHQL_PARSE_FAILED)];
     throw error;
   }
-  const invalid = validate(schema, document);
+  const invalid = validate(schema, document, [...specifiedRules, ...guards.rules]);
   if (invalid.length > 0) {
     return invalid.map((error) => withCode(error, ApolloServerErrorCode.GRAPHQL_VALIDATION_FAILED));
   }
@@ -129,6 +183,11 @@ function prepare(
       }),
     ];
   }
+  try {
+    guards.assertCost(document, operation, variables ?? {});
+  } catch (error: unknown) {
+    return [asGraphQLError(error)];
+  }
   return { schema, document, operationName, variableValues: variables, contextValue };
 }
 
@@ -137,7 +196,14 @@ function asRefusal(error: GraphQLError): GraphQLError {
   return error.path === undefined ? withCode(error, ApolloServerErrorCode.BAD_USER_INPUT) : error;
 }
 
+function asGraphQLError(error: unknown): GraphQLError {
+  if (error instanceof GraphQLError) return error;
+  const originalError = error instanceof Error ? error : new Error(describeError(error));
+  return new GraphQLError(originalError.message, { originalError });
+}
+
 function withCode(error: GraphQLError, code: ApolloServerErrorCode): GraphQLError {
   const { message, nodes, source, positions, originalError } = error;
-  return new GraphQLError(message, { nodes, source, positions, originalError, extensions: { code } });
+  const extensions = { ...error.extensions, code };
+  return new GraphQLError(message, { nodes, source, positions, originalError, extensions });
 }

@@ -8,6 +8,7 @@ import { WebSocket } from 'ws';
 import type { Clock } from '../../src/clock.js';
 import { readConfig } from '../../src/config.js';
 import { createLogger, type Logger } from '../../src/logger.js';
+import { DOOR_LIMITS, type DoorLimits } from '../../src/server/limits.js';
 import { startServer, type Server } from '../../src/server/server.js';
 import { noteStart, noteStop } from './leaks.js';
 
@@ -15,6 +16,8 @@ export interface SluiceOptions {
   /** Settings beside, or instead of, those of the helper. */
   readonly env?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
+  /** Other limits of the doors than the usual ones. */
+  readonly limits?: Partial<DoorLimits>;
   /** A destination that may be called; its time passes as good as without quota. */
   readonly sandbox?: { readonly host: string };
   /** The data folder of an earlier server, to go on with; without it each server gets its own, and removes it. */
@@ -66,7 +69,12 @@ export async function startSluice(options: SluiceOptions = {}): Promise<Sluice> 
   });
   const log: LogLine[] = [];
   const logger = loggerInto(log, config.logLevel);
-  const server = await startServer(config, { logger, ...(options.clock && { clock: options.clock }) });
+  const limits = { ...DOOR_LIMITS, ...options.limits };
+  const server = await startServer(config, {
+    logger,
+    limits,
+    ...(options.clock && { clock: options.clock }),
+  });
   const sluice = new Sluice(server, config.adminToken ?? '', folder, options.folder === undefined, log);
   noteStart(sluice, `sluice at ${server.url}`);
   return sluice;
