@@ -54,6 +54,8 @@ function giveUp(request: Request, response: Response, remedy: string): void {
     return;
   }
   const { status, body } = badRequest(408, 'The body of the request came too slowly.', remedy);
-  // Said before the connection is closed, which ends whoever reads the body.
+  // Once it is answered, node does not tell the request any more that its connection has gone: whoever reads the body
+  // would wait for ever.
+  request.socket.once('close', () => request.destroy());
   response.status(status).set('Connection', 'close').json(body);
 }

@@ -1,4 +1,4 @@
-import type { Server as HttpServer } from 'node:http';
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import { ApolloServerErrorCode } from '@apollo/server/errors';
 import {
   getOperationAST,
@@ -11,8 +11,13 @@ import {
   type ExecutionArgs,
   type GraphQLSchema,
 } from 'graphql';
-import { CloseCode, type Context as SocketContext, type SubscribePayload } from 'graphql-ws';
-import { useServer, type Extra } from 'graphql-ws/use/ws';
+import {
+  CloseCode,
+  handleProtocols,
+  makeServer,
+  type Context as SocketContext,
+  type SubscribePayload,
+} from 'graphql-ws';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { Config } from '../config.js';
 import type { User } from '../entities/user.js';
@@ -24,17 +29,22 @@ import type { FormatGraphQLError } from './error-format.js';
 import type { GraphQLGuards } from './graphql-guards.js';
 import type { DoorLimits } from './limits.js';
 import { createSeats, type Seats } from './seats.js';
+import { openLine } from './socket-line.js';
 import { acceptUpgrades } from './upgrade.js';
 
-/** RFC 6455's registry: clients that reconnect by themselves do so after this one, later and later. */
+/** Of RFC 6455's registry. After both, clients that reconnect by themselves do so; after the second, later and later. */
+const GOING_AWAY = 1001;
 const TRY_AGAIN_LATER = 1013;
 
 type ConnectionParams = Record<string, unknown> | undefined;
-/** What a socket keeps of its connection_init. */
-interface Admitted extends Record<PropertyKey, unknown> {
-  actor: User;
+/** What is known of a socket besides the protocol. */
+interface Extra extends Record<PropertyKey, unknown> {
+  readonly socket: WebSocket;
+  readonly request: IncomingMessage;
+  /** Who it belongs to, once its connection_init is accepted. */
+  actor?: User;
 }
-type Socket = SocketContext<ConnectionParams, Extra & Partial<Admitted>>;
+type Socket = SocketContext<ConnectionParams, Extra>;
 
 export interface WebSocketDoor {
   /** Closes every socket with 1001 (going away); those that have not answered after `graceMs` are cut. */
@@ -59,55 +69,38 @@ export interface WebSocketParts {
  */
 export function openWebSocketDoor(http: HttpServer, parts: WebSocketParts): WebSocketDoor {
   const { config, services, entrance, format, limits } = parts;
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: limits.messageBytes });
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: limits.messageBytes, handleProtocols });
   acceptUpgrades(http, sockets, { entrance, logger: services.logger, corsOrigins: config.corsOrigins });
   const seats = createSeats(limits.socketsPerPrincipal);
-
-  const protocol = useServer<ConnectionParams, Admitted>(
-    {
-      connectionInitWaitTimeout: limits.connectionInitMs,
-      onConnect: (socket) => admit(socket, parts, seats),
-      onSubscribe: (socket, _id, payload) => prepare(socket, payload, parts),
-      subscribe,
-      onError: (_socket, _id, _payload, errors) => errors.map(format),
-      onNext: (_socket, _id, _payload, _args, { errors, ...result }) =>
-        errors && { ...result, errors: errors.map((error) => format(asRefusal(error))) },
-      // Or the reason of a close would tell what went wrong inside.
-      isProd: true,
-    },
-    sockets,
-    limits.pingIntervalMs,
-  );
-  sockets.on('connection', (socket) => {
-    // graphql-ws prints the first error of a socket for everybody to see, and a second one would end the process.
-    socket.removeAllListeners('error');
-    socket.on('error', (error) => {
-      services.logger.debug({ error: describeError(error) }, 'a socket broke');
+  const protocol = makeServer<ConnectionParams, Extra>({
+    connectionInitWaitTimeout: limits.connectionInitMs,
+    onConnect: (socket) => admit(socket, parts, seats),
+    onSubscribe: (socket, _id, payload) => prepare(socket, payload, parts),
+    subscribe,
+    onError: (_socket, _id, _payload, errors) => errors.map(format),
+    onNext: (_socket, _id, _payload, _args, { errors, ...result }) =>
+      errors && { ...result, errors: errors.map((error) => format(asRefusal(error))) },
+  });
+  sockets.on('connection', (socket, request) => {
+    const line = openLine(socket, limits, services.logger);
+    const closed = protocol.opened(line, { socket, request });
+    socket.once('close', (code, reason) => {
+      closed(code, reason.toString()).catch((error: unknown) => {
+        services.logger.error({ error: describeError(error) }, 'a subscription could not be ended');
+      });
     });
-    cutIfUnread(socket, limits.unreadBytes);
   });
 
   return {
     close: async (graceMs) => {
+      for (const socket of sockets.clients) socket.close(GOING_AWAY, 'Going away');
       const cut = setTimeout(() => {
         for (const socket of sockets.clients) socket.terminate();
       }, graceMs);
-      await protocol.dispose();
+      await new Promise((resolve) => sockets.close(resolve));
       clearTimeout(cut);
     },
   };
-}
-
-/**
- * Events wait for the reader before the next one is made (see exports/progress-hub.ts). Answers to pings do not: who
- * sends pings and reads nothing would fill the memory with pongs.
- */
-function cutIfUnread(socket: WebSocket, unreadBytes: number): void {
-  const look = () => {
-    if (socket.bufferedAmount > unreadBytes) socket.terminate();
-  };
-  socket.on('message', look);
-  socket.on('ping', look);
 }
 
 /** Answers whether the socket may stay; false closes it with 4403, if it is not closed already. */
@@ -143,15 +136,15 @@ async function prepare(
 ): Promise<ExecutionArgs | GraphQLError[]> {
   // graphql-ws closes a socket that subscribes before it is admitted.
   if (extra.actor === undefined) throw new UnauthenticatedError('Nobody is signed in.');
+  // Counted before anything is waited for: this one is among them, and none that comes after it.
+  if (Object.keys(subscriptions).length > limits.subscriptionsPerSocket) {
+    const message = `This socket has ${limits.subscriptionsPerSocket} subscriptions already.`;
+    return [asGraphQLError(new ConflictError(message, 'End one of them first, or open another socket.'))];
+  }
   try {
     await entrance.countRequestOf(extra.actor.id);
   } catch (error: unknown) {
     return [asGraphQLError(error)];
-  }
-  // This one is among them.
-  if (Object.keys(subscriptions).length > limits.subscriptionsPerSocket) {
-    const message = `This socket has ${limits.subscriptionsPerSocket} subscriptions already.`;
-    return [asGraphQLError(new ConflictError(message, 'End one of them first, or open another socket.'))];
   }
   return check(payload, parts, createContext(services, extra.actor));
 }
