@@ -33,9 +33,10 @@ const CALLS_GRACE_MS = 3_000;
  */
 export async function startServer(
   config: Config,
-  overrides: Partial<Pick<Surroundings, 'clock' | 'logger'> & { limits: DoorLimits }> = {},
+  overrides: Partial<Omit<Surroundings, 'stopping'> & { limits: DoorLimits }> = {},
 ): Promise<Server> {
-  const { clock = systemClock, logger = createLogger(config.logLevel), limits = DOOR_LIMITS } = overrides;
+  const { clock = systemClock, logger = createLogger(config.logLevel) } = overrides;
+  const { limits = DOOR_LIMITS, destinationTimeoutMs } = overrides;
   logger.info({ settings: describeConfig(config) }, 'starting');
   if (config.sandboxHosts.length > 0) {
     logger.warn(
@@ -45,12 +46,11 @@ export async function startServer(
   }
   const release = await claimDatabase(config.databaseFile);
   const stopping = new AbortController();
-  const services = await compose(config, { clock, logger, stopping: stopping.signal }).catch(
-    async (error: unknown) => {
-      await release();
-      throw error;
-    },
-  );
+  const surroundings = { clock, logger, destinationTimeoutMs, stopping: stopping.signal };
+  const services = await compose(config, surroundings).catch(async (error: unknown) => {
+    await release();
+    throw error;
+  });
   // In this order nobody is told of an end that is none, and nothing is written to a closed database.
   const putDown = async () => {
     services.hub.close();

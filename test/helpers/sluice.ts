@@ -16,6 +16,8 @@ export interface SluiceOptions {
   /** Settings beside, or instead of, those of the helper. */
   readonly env?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
+  /** How long a destination may take for an answer. */
+  readonly destinationTimeoutMs?: number;
   /** Other limits of the doors than the usual ones. */
   readonly limits?: Partial<DoorLimits>;
   /** A destination that may be called; its time passes as good as without quota. */
@@ -70,7 +72,9 @@ export async function startSluice(options: SluiceOptions = {}): Promise<Sluice> 
   const log: LogLine[] = [];
   const logger = loggerInto(log, config.logLevel);
   const limits = { ...DOOR_LIMITS, ...options.limits };
+  const { destinationTimeoutMs } = options;
   const server = await startServer(config, {
+    destinationTimeoutMs,
     logger,
     limits,
     ...(options.clock && { clock: options.clock }),
