@@ -108,8 +108,9 @@ describe('a real host', () => {
     const target = await startStub(() => ({ body: 'reached' }));
     const redirect: RequestListener = (_request, response) =>
       response.writeHead(302, { location: `http://${target.host}/` }).end();
-    await using _host = await publicHost(httpsServer(CERTIFICATES.good, redirect), CERTIFICATES.good);
+    await using host = await publicHost(httpsServer(CERTIFICATES.good, redirect), CERTIFICATES.good);
     expect((await client({ lookup: namesOf([PUBLIC]) })()).status).toBe(302);
+    expect(host.arrivals()).toBe(1);
     expect(target.calls).toEqual([]);
     await target.close();
   });
@@ -150,9 +151,10 @@ describe('a host whose TLS is bad', () => {
         socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
       });
     });
-    await using _host = await publicHost(server);
+    await using host = await publicHost(server);
     expect(await errorOf(client({ lookup })())).toMatchObject({ instead: 'NONSENSE' });
     expect(Buffer.concat(heard).toString('latin1')).not.toContain('Api-Token');
+    expect(host.arrivals()).toBe(1);
   });
 
   it('gets no request when it only takes old protocols', async () => {
@@ -160,19 +162,22 @@ describe('a host whose TLS is bad', () => {
       { key: KEY, cert: CERTIFICATES.good, maxVersion: 'TLSv1.1', minVersion: 'TLSv1' },
       fine,
     );
-    await using _host = await publicHost(server, CERTIFICATES.good);
+    await using host = await publicHost(server, CERTIFICATES.good);
     expect(await errorOf(client({ lookup })())).toBeInstanceOf(RetryLaterError);
+    expect(host.arrivals()).toBe(1);
   });
 
   it('is given up when it hangs in the handshake', async () => {
-    await using _mute = await publicHost(createTcpServer());
+    await using host = await publicHost(createTcpServer());
     expect((await errorOf(client({ lookup, timeoutMs: 300 })())).message).toContain('did not answer in time');
+    expect(host.arrivals()).toBe(1);
   });
 
   it('is given up when it breaks the handshake off', async () => {
-    await using _host = await publicHost(
+    await using host = await publicHost(
       createTcpServer((socket) => void once(socket, 'data').then(() => socket.destroy())),
     );
     expect(await errorOf(client({ lookup })())).toBeInstanceOf(RetryLaterError);
+    expect(host.arrivals()).toBe(1);
   });
 });

@@ -14,7 +14,11 @@ export interface Program extends AsyncDisposable {
 }
 
 /** Starts the compiled program on a data folder, with a sandbox whose time passes as good as without quota. */
-export async function startProgram(folder: string, sandbox: { readonly host: string }): Promise<Program> {
+export async function startProgram(
+  folder: string,
+  sandbox: { readonly host: string },
+  env: Readonly<Record<string, string>> = {},
+): Promise<Program> {
   const child = spawn(process.execPath, [MAIN], {
     env: {
       PORT: '0',
@@ -22,6 +26,7 @@ export async function startProgram(folder: string, sandbox: { readonly host: str
       SLUICE_ADMIN_TOKEN: TEST_TOKEN,
       SLUICE_SANDBOX_HOSTS: sandbox.host,
       SLUICE_SANDBOX_TIME_SCALE: '100000',
+      ...env,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
