@@ -42,7 +42,7 @@ describe('the documents', () => {
 
   it('promise every limit of the doors with its figure, and name tests that exist', () => {
     const security = read('SECURITY.md');
-    for (const [limit, figure] of Object.entries(DOOR_LIMITS)) {
+    for (const [limit, figure] of Object.entries<number>({ ...DOOR_LIMITS })) {
       const line = security.split('\n').find((row) => row.split('|')[1]?.includes(`\`${limit}\``)) ?? '';
       expect([limit, line]).toEqual([limit, expect.stringContaining(figure.toLocaleString('en')) as string]);
     }
