@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createTcpServer } from 'node:net';
 import type { RequestListener } from 'node:http';
+import { problemOf } from '../src/connections/problems.js';
 import { RetryLaterError } from '../src/destinations/destination.js';
 import { createHttp, type HttpOptions } from '../src/destinations/http.js';
 import { createLogger } from '../src/logger.js';
@@ -140,6 +141,7 @@ describe('a host whose TLS is bad', () => {
       message: `${HOST} could not be reached: ${fault}.`,
       instead: 'BAD_CERTIFICATE',
     });
+    expect(problemOf(error).code).toBe('BAD_CERTIFICATE');
     expect([host.arrivals(), requests]).toEqual([1, []]);
   });
 

@@ -4,9 +4,9 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { bearer, startSluice, TEST_TOKEN, type Sluice, type SluiceOptions } from './helpers/sluice.js';
 
-/** A second stands for half a minute. */
+/** Moments stand for half a minute. */
 const SHORT: SluiceOptions = {
-  limits: { headersMs: 500, bodyMs: 1_000, importWindowMs: 1_000, importBytesPerWindow: 1_000 },
+  limits: { headersMs: 500, bodyMs: 1_000, importWindowMs: 3_000, importBytesPerWindow: 1_000 },
 };
 const LATE = { code: 'BAD_REQUEST', message: expect.stringContaining('too slowly') as string };
 
@@ -74,11 +74,16 @@ describe('a caller who is slow on purpose', () => {
     expect(await answerTo(call)).toMatchObject({ status: 408, ...LATE });
   });
 
-  it('is cut when it has been refused and goes on sending', async () => {
+  it.each([
+    ['POST /graphql', 401],
+    ['OPTIONS /graphql', 204],
+    ['PUT /profiles', 401],
+    ['GET /healthz', 200],
+    ['POST /nowhere', 404],
+  ])('is cut when it has its answer and goes on sending: %s', async (what, status) => {
     await using sluice = await startSluice(SHORT);
-    const head = 'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{';
-    const answer = await holdOpen(sluice, head);
-    expect(answer).toMatch(/^HTTP\/1.1 401 /);
+    const answer = await holdOpen(sluice, `${what} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{`);
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
   });
 
   it('is cut when it sends an import byte by byte, and its complete lines are kept', async () => {

@@ -29,10 +29,11 @@ export function createHttpApp({ config, services, apollo, inFlight, entrance, li
   const app = express();
   // An answer is about this moment and for this caller: nobody asks for it again by its hash.
   app.disable('etag');
+  const bodies = createSlowBodies(limits);
+  // Before anything answers: the body of a request that is answered already must end as well.
+  app.use(bodies.watch);
   app.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: NOTHING_LOADS } }));
   app.use(cors({ origin: [...config.corsOrigins], exposedHeaders: ['Retry-After', 'WWW-Authenticate'] }));
-  const bodies = createSlowBodies(limits);
-  app.use(bodies.watch);
   app.use(requireHost);
 
   // Not counted: whoever watches over the server must not take it for dead because of its other callers.

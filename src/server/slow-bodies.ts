@@ -33,7 +33,7 @@ export function createSlowBodies({ bodyMs, importWindowMs, importBytesPerWindow 
 
     allowLong: (request, response, next) => {
       let seen = request.socket.bytesRead;
-      const look = () => {
+      const judge = () => {
         const arrived = request.socket.bytesRead - seen;
         seen += arrived;
         // What lies here unread waits for us, not for the sender.
@@ -41,7 +41,11 @@ export function createSlowBodies({ bodyMs, importWindowMs, importBytesPerWindow 
         const rate = `${importBytesPerWindow} bytes in every ${importWindowMs / 1_000} s`;
         giveUp(request, response, `Send it again, at least ${rate}; lines that came whole are stored.`);
       };
-      set(request, setInterval(look, importWindowMs));
+      // Timers come before what has arrived: after a pause of this process the body may lie here unread.
+      set(
+        request,
+        setInterval(() => setImmediate(judge), importWindowMs),
+      );
       next();
     },
   };

@@ -49,10 +49,20 @@ function cutIfSilent(socket: WebSocket, pingIntervalMs: number): void {
   socket.on('pong', () => {
     alive = true;
   });
-  const pings = setInterval(() => {
-    if (!alive) socket.terminate();
+  const ping = () => {
     alive = false;
     if (socket.readyState === socket.OPEN) socket.ping();
+  };
+  const pings = setInterval(() => {
+    if (alive) {
+      ping();
+      return;
+    }
+    // Timers come before what has arrived: after a pause of this process the pong may lie here unread.
+    setImmediate(() => {
+      if (alive) ping();
+      else socket.terminate();
+    });
   }, pingIntervalMs);
   socket.once('close', () => {
     clearInterval(pings);
