@@ -74,16 +74,21 @@ describe('a caller who is slow on purpose', () => {
     expect(await answerTo(call)).toMatchObject({ status: 408, ...LATE });
   });
 
-  it.each([
-    ['POST /graphql', 401],
-    ['OPTIONS /graphql', 204],
-    ['PUT /profiles', 401],
-    ['GET /healthz', 200],
-    ['POST /nowhere', 404],
-  ])('is cut when it has its answer and goes on sending: %s', async (what, status) => {
+  it('is cut when it has its answer and goes on sending', async () => {
     await using sluice = await startSluice(SHORT);
-    const answer = await holdOpen(sluice, `${what} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{`);
-    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    const hold = async (what: string) => {
+      const answer = await holdOpen(sluice, `${what} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{`);
+      return [what, answer.slice(0, 'HTTP/1.1 200'.length)];
+    };
+    const statuses = {
+      'POST /graphql': 401,
+      'OPTIONS /graphql': 204,
+      'PUT /profiles': 401,
+      'GET /healthz': 200,
+      'POST /nowhere': 404,
+    };
+    const answers = await Promise.all(Object.keys(statuses).map(hold));
+    expect(answers).toEqual(Object.entries(statuses).map(([what, status]) => [what, `HTTP/1.1 ${status}`]));
   });
 
   it('is cut when it sends an import byte by byte, and its complete lines are kept', async () => {
