@@ -12,7 +12,8 @@ export type ErrorCode =
   | 'CONSENT_REQUIRED'
   | 'CONNECTION_IN_USE'
   | 'CONNECTION_FAILED'
-  | 'IDEMPOTENCY_KEY_REUSED';
+  | 'IDEMPOTENCY_KEY_REUSED'
+  | 'RATE_LIMITED';
 
 export abstract class SluiceError extends Error {
   abstract readonly code: ErrorCode;
@@ -79,6 +80,18 @@ export class ConnectionFailedError extends SluiceError {
 /** The same idempotency key came with another request. */
 export class IdempotencyKeyReusedError extends SluiceError {
   readonly code = 'IDEMPOTENCY_KEY_REUSED';
+}
+
+/** Too much at once or too often; the same request is welcome after `retryAfterSeconds`. */
+export class RateLimitedError extends SluiceError {
+  readonly code = 'RATE_LIMITED';
+
+  constructor(
+    message: string,
+    readonly retryAfterSeconds: number,
+  ) {
+    super(message, `Try again in ${retryAfterSeconds} s.`);
+  }
 }
 
 /** Says in one line what went wrong, for logs; never the place to classify. */

@@ -28,6 +28,8 @@ export interface Surroundings {
   readonly consentStatements?: ConsentStatements | undefined;
   /** Breaks off the calls to destinations that are under way. */
   readonly stopping: AbortSignal;
+  /** How long a destination may take for an answer; by default as destinations/http.ts has it. */
+  readonly destinationTimeoutMs?: number;
 }
 
 const MINUTE_MS = 60_000;
@@ -38,11 +40,18 @@ const DAY_MS = 24 * 60 * MINUTE_MS;
  * @throws if the secret key or the database file cannot be used.
  */
 export async function compose(config: Config, surroundings: Surroundings): Promise<Services> {
-  const { clock, logger, stopping } = surroundings;
+  const { clock, logger, stopping, destinationTimeoutMs: timeoutMs } = surroundings;
   const secretBox = createSecretBox(loadSecretKeys(config));
   const hostPolicy = { suffixes: config.destinationSuffixes, sandboxHosts: config.sandboxHosts };
   const { sandboxTimeScale } = config;
-  const destinations = createDestinations({ ...hostPolicy, sandboxTimeScale, clock, logger, stopping });
+  const destinations = createDestinations({
+    ...hostPolicy,
+    sandboxTimeScale,
+    clock,
+    logger,
+    stopping,
+    timeoutMs,
+  });
   const database = await openDatabase(config.databaseFile, dataModel);
   const hub = createProgressHub({ reader: database.reader, clock, logger });
   const heldBell = createBell(clock);

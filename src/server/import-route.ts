@@ -36,7 +36,8 @@ export function importRoute(services: ImportServices): RequestHandler {
       await auditImport(services, actor, result, { ...report, errors: undefined });
       // Everything else is a fault of ours: express hands it to the server's last handler.
       if (!(error instanceof BadInputError)) throw error;
-      answerError(response, error, report);
+      // A body that came too slowly was answered before it was broken off.
+      if (!response.headersSent) answerError(response, error, report);
       // What is still under way is thrown away: a sender that is stuck in writing would not read the answer.
       request.resume();
       // The message stays out of the log: it quotes the file, and a file without a header row begins with a person.

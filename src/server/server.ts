@@ -11,6 +11,7 @@ import { removeAbandonedGenerations } from '../profiles/generations.js';
 import type { Services } from '../schema/services.js';
 import { compose, type Surroundings } from './compose.js';
 import { openDoors } from './doors.js';
+import { DOOR_LIMITS, type DoorLimits } from './limits.js';
 import { claimDatabase } from './single-process.js';
 
 export interface Server {
@@ -34,9 +35,10 @@ const CALLS_GRACE_MS = 3_000;
  */
 export async function startServer(
   config: Config,
-  overrides: Partial<Omit<Surroundings, 'stopping'>> = {},
+  overrides: Partial<Omit<Surroundings, 'stopping'> & { limits: DoorLimits }> = {},
 ): Promise<Server> {
   const { clock = systemClock, logger = createLogger(config.logLevel), consentStatements } = overrides;
+  const { limits = DOOR_LIMITS, destinationTimeoutMs } = overrides;
   logger.info({ settings: describeConfig(config) }, 'starting');
   if (config.sandboxHosts.length > 0) {
     logger.warn(
@@ -46,12 +48,14 @@ export async function startServer(
   }
   const release = await claimDatabase(config.databaseFile);
   const stopping = new AbortController();
-  const services = await compose(config, {
+  const surroundings = {
     clock,
     logger,
     consentStatements,
+    destinationTimeoutMs,
     stopping: stopping.signal,
-  }).catch(async (error: unknown) => {
+  };
+  const services = await compose(config, surroundings).catch(async (error: unknown) => {
     await release();
     throw error;
   });
@@ -81,7 +85,7 @@ export async function startServer(
     // After it: whom it cancels, a worker ends.
     services.heldRuns.start();
     services.consentWatch.start();
-    const doors = await openDoors(config, services);
+    const doors = await openDoors(config, services, limits);
     // Whatever the log level: who started the server waits for this line.
     logger.child({}, { level: 'info' }).info({ url: doors.url }, 'listening');
     const shutDown = async () => {

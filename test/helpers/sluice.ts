@@ -9,6 +9,7 @@ import type { Clock } from '../../src/clock.js';
 import { readConfig } from '../../src/config.js';
 import type { ConsentStatements } from '../../src/connections/consent-statements.js';
 import { createLogger, type Logger } from '../../src/logger.js';
+import { DOOR_LIMITS, type DoorLimits } from '../../src/server/limits.js';
 import { startServer, type Server } from '../../src/server/server.js';
 import { noteStart, noteStop } from './leaks.js';
 
@@ -18,6 +19,10 @@ export interface SluiceOptions {
   readonly clock?: Clock;
   /** Other statements to be agreed to than the present ones. */
   readonly consentStatements?: ConsentStatements;
+  /** How long a destination may take for an answer. */
+  readonly destinationTimeoutMs?: number;
+  /** Other limits of the doors than the usual ones. */
+  readonly limits?: Partial<DoorLimits>;
   /** A destination that may be called; its time passes as good as without quota. */
   readonly sandbox?: { readonly host: string };
   /** The data folder of an earlier server, to go on with; without it each server gets its own, and removes it. */
@@ -69,9 +74,12 @@ export async function startSluice(options: SluiceOptions = {}): Promise<Sluice> 
   });
   const log: LogLine[] = [];
   const logger = loggerInto(log, config.logLevel);
-  const { clock, consentStatements } = options;
+  const limits = { ...DOOR_LIMITS, ...options.limits };
+  const { clock, consentStatements, destinationTimeoutMs } = options;
   const server = await startServer(config, {
+    destinationTimeoutMs,
     logger,
+    limits,
     ...(clock && { clock }),
     ...(consentStatements && { consentStatements }),
   });
