@@ -133,7 +133,11 @@ describe('what must not slip out', () => {
   beforeAll(async () => {
     const issuer = await startIssuer();
     const engine = await startEngine({
-      sluice: { env: { LOG_LEVEL: 'trace', OIDC_ISSUER: issuer.url, OIDC_AUDIENCE: AUDIENCE } },
+      sluice: {
+        env: { LOG_LEVEL: 'trace', OIDC_ISSUER: issuer.url, OIDC_AUDIENCE: AUDIENCE },
+        // It asks for everything at once.
+        limits: { depth: 100, aliases: 100, tokens: 100_000, cost: Infinity },
+      },
     });
     scene = await play(engine, issuer);
   }, 120_000);
