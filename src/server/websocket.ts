@@ -12,7 +12,7 @@ import {
 import type { GraphQLSchema } from 'graphql';
 import { CloseCode, type Context as SocketContext, type SubscribePayload } from 'graphql-ws';
 import { useServer, type Extra } from 'graphql-ws/use/ws';
-import { WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import { UnauthenticatedError, describeError } from '../errors.js';
 import type { Principal } from '../people/principal.js';
 import { createContext, type Context } from '../schema/context.js';
@@ -90,6 +90,8 @@ async function admit({ connectionParams, extra }: Socket, services: Services): P
     extra.principal = await services.signIn(given, addressOf(extra));
     const end = (reason: string) => extra.socket.close(CloseCode.Forbidden, reason);
     extra.closed = services.sessions.open(extra.principal, end);
+    // It may have gone while it was looked up; nobody tells a second time.
+    if (extra.socket.readyState !== WebSocket.OPEN) extra.closed();
     return true;
   } catch (error: unknown) {
     if (!(error instanceof UnauthenticatedError)) {
