@@ -15,6 +15,8 @@ export interface RefusedBatch {
   readonly at: number;
   readonly contacts: number;
   readonly reasons: FailureReason[];
+  /** Addresses of the contacts that the reasons name; of a batch of one, that one's. */
+  readonly blamed: string[];
 }
 
 /** A callback that was due: whether it was made (never beyond this machine), and its answer; 0: none. */

@@ -133,9 +133,10 @@ const NONE: readonly never[] = Object.freeze([]);
 
 /**
  * The importer's printed rule: something before the one `@`, none of `" ( ) , : ; < > @ [ \ ]`, a dot in the
- * domain with at least two letters after it. White space is refused too (an assumption), accents pass.
+ * domain with at least two letters after it. Assumptions: white space is refused too, accents pass, and so does a
+ * top-level domain of another script in its ASCII spelling.
  */
-const ADDRESS = /^[^\s"(),:;<>@[\\\]]+@[^\s"(),:;<>@[\\\]]+\.\p{L}{2,}$/u;
+const ADDRESS = /^[^\s"(),:;<>@[\\\]]+@[^\s"(),:;<>@[\\\]]+\.(?:[\p{L}\p{M}]{2,}|xn--[a-z0-9-]+)$/iu;
 
 export function isAddress(email: string): boolean {
   return ADDRESS.test(email);

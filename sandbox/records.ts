@@ -195,6 +195,24 @@ export function fullContact(account: Account, contact: Contact) {
   };
 }
 
+/** A custom field's value. Its dates are the contact's: a million contacts keep none of their own. */
+export function fieldValueRecord(account: Account, contact: Contact, field: number, value: string) {
+  // One value for each contact and field: an id that tells both apart is enough.
+  const id = `${contact.id}${String(field).padStart(4, '0')}`;
+  return {
+    contact: String(contact.id),
+    field: String(field),
+    value,
+    cdate: iso(account, contact.createdAt),
+    udate: iso(account, contact.updatedAt),
+    created_by: null,
+    updated_by: null,
+    links: linksTo(`${apiUrl(account)}/fieldValues/${id}`, ['owner', 'field']),
+    id,
+    owner: String(contact.id),
+  };
+}
+
 const MEMBERSHIP_LINKS = [
   'automation',
   'list',

@@ -24,6 +24,11 @@ export function jsonArray(items: readonly string[]): string {
   return `json_array(${items.join(', ')})`;
 }
 
+/** A text column that holds JSON, as a part of the JSON around it. */
+export function jsonText(column: string): string {
+  return `json(${column})`;
+}
+
 /**
  * Rows as one JSON text, `[[…],…]`, in the order of a column: made into rows and columns by the driver, many would take
  * twice as long.

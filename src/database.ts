@@ -14,7 +14,8 @@ export interface Transaction {
 }
 
 /**
- * The database as the rest of the code sees it: reads go to `reader`, every write goes through `transact`.
+ * The database as the rest of the code sees it: reads go to `reader` or, if they are long, to `scanner`; every write goes
+ * through `transact`.
  *
  * Why every write: TypeORM's SQLite driver shares one connection. Two transactions at once fail there, and a plain
  * insert made beside somebody else's transaction is swept away by its rollback although it was acknowledged. So
@@ -24,17 +25,25 @@ export interface Transaction {
  */
 export interface Database {
   readonly reader: EntityManager;
+  /**
+   * For plain SQL that reads thousands of rows, page by page. SQLite works one statement of a connection at a time: on the
+   * `reader`'s, those who ask the server something would wait behind it.
+   */
+  readonly scanner: Scanner;
   /** Runs `work` in a transaction and answers what it answers. Never wait for the network inside. */
   readonly transact: <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
   /** Waits for what is under way, then closes. */
   readonly close: () => Promise<void>;
 }
 
+/** Carries out plain SQL. */
+export type Scanner = Pick<EntityManager, 'query'>;
+
 type DataModel = Pick<DataSourceOptions, 'entities' | 'migrations'>;
 
 /** How long a statement waits for another process that holds the file's lock. */
 const BUSY_TIMEOUT_MS = 10_000;
-const CACHE_KIB = 32 * 1024;
+const CACHE_KIB = 8 * 1024;
 
 /**
  * Opens the SQLite file (made if missing) and brings its tables up to date.
@@ -57,21 +66,15 @@ export async function openDatabase(file: string, model: DataModel): Promise<Data
   await configure(writer, 'PRAGMA synchronous = FULL', `PRAGMA cache_size = -${CACHE_KIB}`);
   await writer.runMigrations({ transaction: 'each' });
 
-  const reading = new DataSource({
-    type: 'sqlite',
-    database: file,
-    driver: quietSqlite,
-    flags: sqlite3.OPEN_READONLY,
-    entities: model.entities,
-  });
-  await reading.initialize();
-  await configure(reading, 'PRAGMA query_only = ON', `PRAGMA cache_size = -${CACHE_KIB}`);
+  const reading = await openForReading(file, model.entities);
+  const scanning = await openForReading(file, []);
 
   const write = createWriter(writer);
   const inside = new AsyncLocalStorage<true>();
 
   return {
     reader: reading.manager,
+    scanner: scanning.manager,
 
     transact: async (work) => {
       // A transaction inside a transaction would wait for itself for ever.
@@ -89,9 +92,23 @@ export async function openDatabase(file: string, model: DataModel): Promise<Data
     close: async () => {
       await write.idle();
       await reading.destroy();
+      await scanning.destroy();
       await writer.destroy();
     },
   };
+}
+
+async function openForReading(file: string, entities: DataModel['entities']): Promise<DataSource> {
+  const source = new DataSource({
+    type: 'sqlite',
+    database: file,
+    driver: quietSqlite,
+    flags: sqlite3.OPEN_READONLY,
+    entities,
+  });
+  await source.initialize();
+  await configure(source, 'PRAGMA query_only = ON', `PRAGMA cache_size = -${CACHE_KIB}`);
+  return source;
 }
 
 async function configure(source: DataSource, ...pragmas: string[]): Promise<void> {

@@ -1,17 +1,22 @@
+import type { Database as Connection } from 'sqlite3';
 import type { DataSource, EntityManager } from 'typeorm';
 
 /** Pieces of work that share a commit at most: a long queue still acknowledges often. */
 const MAX_GROUP = 32;
 
 /**
- * TypeORM's BEGIN takes no lock: a transaction that reads first, while somebody with another tool writes, could then not
- * write any more (SQLITE_BUSY_SNAPSHOT, at once). A statement that could write waits for its turn; this one changes nothing.
+ * TypeORM's own BEGIN takes no lock: a transaction that reads first, while somebody with another tool writes, could then
+ * not write any more (SQLITE_BUSY_SNAPSHOT, at once). IMMEDIATE waits for its turn.
  */
-const TAKE_LOCK = 'UPDATE "migrations" SET "name" = "name" WHERE FALSE';
+const BEGIN = 'BEGIN IMMEDIATE; SAVEPOINT "piece"';
+const NEXT_PIECE = 'RELEASE "piece"; SAVEPOINT "piece"';
+/** The savepoint stays, as it was when the piece began. */
+const UNDO_PIECE = 'ROLLBACK TO "piece"';
+const COMMIT = 'RELEASE "piece"; COMMIT';
 
 interface Waiting {
-  /** Does the work in a savepoint of its own; never throws. */
-  readonly perform: (outer: EntityManager) => Promise<void>;
+  /** Does the work in the savepoint, and answers whether it stands; never throws. */
+  readonly perform: (outer: EntityManager) => Promise<boolean>;
   /** The commit is durable: tells the caller what became of the work. */
   readonly acknowledge: () => void;
   /** Nothing of the group was written. */
@@ -34,33 +39,34 @@ export function createWriter(source: DataSource): Writer & { readonly idle: () =
   let draining: Promise<void> = Promise.resolve();
   let isDraining = false;
 
-  const inSavepoint = async <T>(outer: EntityManager, work: (manager: EntityManager) => Promise<T>) => {
-    await outer.query('SAVEPOINT "piece"');
-    try {
-      const result = await work(outer);
-      await outer.query('RELEASE "piece"');
-      return result;
-    } catch (error: unknown) {
-      await outer.query('ROLLBACK TO "piece"');
-      await outer.query('RELEASE "piece"');
-      throw error;
-    }
-  };
-
   const commitGroup = async () => {
     const group: Waiting[] = [];
+    const runner = source.createQueryRunner();
     try {
-      await source.transaction(async (outer) => {
-        await outer.query(TAKE_LOCK);
+      const connection = (await runner.connect()) as Connection;
+      await script(connection, BEGIN);
+      // TypeORM would else begin a transaction of its own for what it saves.
+      Object.assign(runner, { isTransactionActive: true });
+      try {
         for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+          if (group.length > 0) await script(connection, NEXT_PIECE);
           group.push(next);
-          await next.perform(outer);
+          if (!(await next.perform(runner.manager))) await script(connection, UNDO_PIECE);
           if (group.length === MAX_GROUP) break;
         }
-      });
+        await script(connection, COMMIT);
+      } catch (error: unknown) {
+        // A commit that failed may have left the transaction open; if not, there is nothing to roll back.
+        await script(connection, 'ROLLBACK').catch(() => undefined);
+        throw error;
+      }
     } catch (error: unknown) {
+      // Nothing could even begin: whoever is first is told, so that nobody waits for ever.
+      if (group.length === 0) group.push(...waiting.splice(0, 1));
       for (const { refuse } of group) refuse(error);
       return;
+    } finally {
+      Object.assign(runner, { isTransactionActive: false });
     }
     for (const { acknowledge } of group) acknowledge();
   };
@@ -77,7 +83,7 @@ export function createWriter(source: DataSource): Writer & { readonly idle: () =
     waiting.push({
       perform: async (outer) => {
         try {
-          const result = await inSavepoint(outer, work);
+          const result = await work(outer);
           acknowledge = () => {
             try {
               committed();
@@ -86,10 +92,12 @@ export function createWriter(source: DataSource): Writer & { readonly idle: () =
               told.reject(error);
             }
           };
+          return true;
         } catch (error: unknown) {
           acknowledge = () => {
             told.reject(error);
           };
+          return false;
         }
       },
       acknowledge: () => acknowledge?.(),
@@ -100,4 +108,14 @@ export function createWriter(source: DataSource): Writer & { readonly idle: () =
   };
 
   return Object.assign(write, { idle: () => draining });
+}
+
+/** Several statements without parameters on one way to the driver's thread and back. */
+function script(connection: Connection, sql: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    connection.exec(sql, (error) => {
+      if (error === null) resolve();
+      else reject(error);
+    });
+  });
 }

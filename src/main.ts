@@ -4,6 +4,8 @@ import { describeError } from './errors.js';
 import { startServer, type Server } from './server/server.js';
 
 const STOP_DEADLINE_MS = 10_000;
+/** Ctrl-C comes twice under `npm start`: the terminal sends it to npm and to this process, and npm passes its own on. */
+const SAME_CTRL_C_MS = 1_000;
 
 try {
   const starting = startServer(readConfig());
@@ -24,7 +26,11 @@ function tellFirstToken({ administrator: { token, file } }: Server): void {
 
 function stopOnSignal(starting: Promise<Server>): void {
   let signals = 0;
-  const onSignal = () => {
+  let isSameCtrlC = false;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (signal === 'SIGINT' && isSameCtrlC) return;
+    isSameCtrlC = true;
+    setTimeout(() => (isSameCtrlC = false), SAME_CTRL_C_MS).unref();
     signals += 1;
     // Runs go on after the next start from what is stored, so an end without ceremony loses nothing either.
     if (signals > 1) process.exit(1);

@@ -32,16 +32,17 @@ export async function readPage<T extends ObjectLiteral & { id: string | number }
   if (!Number.isInteger(first) || first < 1 || first > MAX_FIRST) {
     throw new BadInputError('first', `first is ${first}.`, `Ask for 1 to ${MAX_FIRST} rows at a time.`);
   }
-  const totalCount = await query.clone().getCount();
+  const counting = query.clone().getCount();
   const alias = query.alias;
   if (request.after !== undefined && request.after !== null) {
     const comparison = order === 'ASC' ? '>' : '<';
     query.andWhere(`${alias}.id ${comparison} :after`, { after: decodeCursor(request.after) });
   }
-  const rows = await query
+  const reading = query
     .orderBy(`${alias}.id`, order)
     .limit(first + 1)
     .getMany();
+  const [totalCount, rows] = await Promise.all([counting, reading]);
   const nodes = rows.slice(0, first);
   const last = nodes.at(-1);
   return {

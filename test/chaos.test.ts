@@ -64,9 +64,15 @@ describe('npm run chaos', () => {
     look('UPDATE "export_runs" SET "phase" = ?, "sequence" = "sequence" + 1 WHERE "id" = ?', 'SENDING', run);
     expect(topicsOfCommit()).toEqual(['PREPARED', 'ANYTHING']);
 
-    look('UPDATE "batches" SET "state" = ?, "receipt" = ? WHERE "id" = ?', 'ACCEPTED', 'receipt-1', 7);
-    expect(look('COMMIT')).toMatchObject({ isCommit: true, receipts: ['receipt-1'] });
-    look('UPDATE "batches" SET "state" = ?, "receipt" = ? WHERE "id" = ?', 'ACCEPTED', 'receipt-2', 7);
+    const receipt = 'a20b1b01-e4d2-4596-8a3d-d5a2d67ffee7';
+    const batches = JSON.stringify([
+      [7, 'ACCEPTED', 250, receipt],
+      [8, 'SETTLED', 250, 'b20b1b01-e4d2-4596-8a3d-d5a2d67ffee7'],
+    ]);
+    const accept = 'UPDATE "batches" SET "state" = "now"."state" FROM (SELECT 1) AS "now"';
+    expect([...look(accept, batches).topics]).toEqual(['RECEIPT', 'DECISION']);
+    expect(look('RELEASE "piece"; COMMIT')).toMatchObject({ isCommit: true, receipts: [receipt] });
+    look(accept, batches);
     look('ROLLBACK');
     expect(look('COMMIT')).toMatchObject({ receipts: [] });
 

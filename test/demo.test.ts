@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
@@ -132,6 +134,17 @@ describe('npm run demo', () => {
     expect(code).toBe(0);
   });
 
+  it('counts as refused whom the sandbox never let in, named or not', async () => {
+    const demo = startScript('demo', ['--count', '300', ...FAST]);
+    const url = await lineOf(demo, SANDBOX_URL);
+    await post(`${url}/sandbox/refuse`, { matching: 'lopez', how: 'named' });
+    await post(`${url}/sandbox/refuse`, { matching: 'rossi', how: 'unnamed' });
+    const { code, output } = await demo.finished;
+    expect(output).toMatch(/refused by it +[1-9]\d/);
+    expect(output).toContain('Sandbox holds exactly what was meant ✔');
+    expect(code).toBe(0);
+  });
+
   it('leaves all running with --keep, tells how to go on, and is gone without a trace after Ctrl-C', async () => {
     const demo = startScript('demo', ['--count', '20', '--keep', ...FAST]);
     const [sluice, token, sandbox, log] = await Promise.all([
@@ -153,6 +166,23 @@ describe('npm run demo', () => {
     await expect(fetch(sluice)).rejects.toThrow();
     await expect(fetch(sandbox)).rejects.toThrow();
   });
+
+  it('takes everything with it also when npm gets a SIGTERM, which its shell does not pass on', async () => {
+    const args = ['run', '--silent', 'demo', '--', '--count', '20', '--keep', ...FAST];
+    const npm = spawn('npm', args, {
+      env: { PATH: process.env.PATH },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let output = '';
+    npm.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      if (output.includes('/sandbox/state\n')) npm.kill('SIGTERM');
+    });
+    // All who could write to it have ended, not npm alone.
+    await once(npm.stdout, 'close');
+    await expect(fetch(SANDBOX_URL.exec(output)?.[1] ?? '')).rejects.toThrow();
+    expect(existsSync(/^ +log +(\S+)/m.exec(output)?.[1] ?? '.')).toBe(false);
+  }, 120_000);
 
   it('stops in the middle at Ctrl-C, and takes everything with it', async () => {
     const demo = startScript('demo', ['--count', '3000', '--time-scale', '10']);
@@ -181,7 +211,10 @@ describe('npm run demo', () => {
     expect(wrong.errors).toMatch(/^\n✘ No column .* "id", "mail".*\nName it with --email COLUMN/);
     const other = await runScript('demo', ['--profiles', path, '--id', 'key', '--email', 'mail']);
     expect(other.errors).toContain('The file has no column "key"; its columns are "id", "mail".');
-    expect([wrong.code, other.code]).toEqual([1, 1]);
+    await writeFile(path, '');
+    const empty = await runScript('demo', ['--profiles', path, '--id', 'id']);
+    expect(empty.errors).toBe('\n✘ The file has no columns that could be read.\nIs it the right file?\n');
+    expect([wrong.code, other.code, empty.code]).toEqual([1, 1, 1]);
   });
 
   it.each([

@@ -1,3 +1,4 @@
+import { isAddress } from '../sandbox/importer.js';
 import { emailProblem } from '../src/destinations/active-campaign/emails.js';
 
 describe('the rules for e-mail addresses', () => {
@@ -16,8 +17,9 @@ describe('the rules for e-mail addresses', () => {
     '{ana}!#$%&*/=?^`|~@example.com',
     '.ana..maria.@example.com',
     `${'a'.repeat(242)}@example.com`,
-  ])('lets %s pass', (email) => {
+  ])('lets %s pass, and so does the sandbox', (email) => {
     expect(emailProblem(email)).toBeUndefined();
+    expect(isAddress(email)).toBe(true);
   });
 
   it.each([
@@ -25,6 +27,8 @@ describe('the rules for e-mail addresses', () => {
     ['no @', 'ana.example.com'],
     ['nothing before the @', '@example.com'],
     ['nothing after the @', 'ana@'],
+    ['nothing before the dot', 'ana@.com'],
+    ['nothing between two dots', 'ana@mail..example.com'],
     ['two @', 'ana@maria@example.com'],
     ['a domain without a dot', 'kshen@consolidatedmessenger'],
     ['one letter after the dot', 'ana@example.c'],

@@ -53,6 +53,16 @@ describe('the limits', () => {
     ]);
   });
 
+  it('know quickly how many bytes a contact takes at most, whatever it is made of', () => {
+    const destination = activeCampaignAt([]);
+    for (const contact of [...contacts, { email: 'a@b.cd' }, { email: 'a@b.cd', unsubscribe: true }]) {
+      const atMost = destination.bytesAtMost(contact, '123');
+      expect(atMost).toBeGreaterThanOrEqual(destination.bytesOf(contact, '123'));
+    }
+    const worst = { email: '\u0000', firstName: '\ud83d', lastName: '\u0001', phone: '\u001f' };
+    expect(destination.bytesAtMost(worst, '1') - destination.bytesOf(worst, '1')).toBeLessThanOrEqual(1);
+  });
+
   it('are those of the reference at real hosts, whatever the time scale of sandboxes', () => {
     const destination = activeCampaignAt(['127.0.0.1:1'], { sandboxTimeScale: 60 });
     expect(destination.limits('acme.api-us1.com')).toMatchObject({

@@ -7,7 +7,7 @@ import {
   type KnownEntry,
   type Rules,
 } from '../src/exports/differences.js';
-import type { WantedContact, WantedMember } from '../src/exports/mapping.js';
+import { filledFields, type WantedContact, type WantedMember } from '../src/exports/mapping.js';
 import type { Refusal } from '../src/exports/refusals.js';
 
 const DAY_MS = 86_400_000;
@@ -26,6 +26,7 @@ const member = (contact: WantedContact = ANN, profileId = '1'): WantedMember => 
   emailKey: contact[0].toLowerCase(),
   profileId,
   wanted: text(contact),
+  filled: filledFields(contact),
 });
 
 /** Ann, as a run left her that delivered her. */
@@ -33,6 +34,7 @@ const known = (changes: Partial<KnownEntry> = {}): KnownEntry => ({
   emailKey: 'ann@x.com',
   profileId: '1',
   wanted: text(ANN),
+  filled: filledFields(ANN),
   delivered: text(ANN),
   task: LedgerTask.PUT,
   standing: Standing.ON_LIST,

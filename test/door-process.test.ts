@@ -1,4 +1,4 @@
-import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { createInterface } from 'node:readline';
@@ -7,6 +7,9 @@ import { bearer, temporaryFolder, TEST_TOKEN } from './helpers/sluice.js';
 
 /** As `npm run build` leaves it; `npm test` builds first. */
 const MAIN = 'dist/src/main.js';
+
+/** Time for a test in which the build is looked through once more, on a machine that has much to do. */
+const BUILD_MS = 120_000;
 
 interface Running {
   readonly process: ChildProcessWithoutNullStreams;
@@ -37,6 +40,41 @@ async function stop(running: Running, signal: 'SIGTERM' | 'SIGINT' = 'SIGTERM'):
   return running.stderr;
 }
 
+/** An upload without an end keeps the program from stopping at once. */
+async function beginEndlessUpload({ url }: Running): Promise<void> {
+  const upload = request(`${url}/profiles?id=id`, {
+    method: 'PUT',
+    headers: { 'content-type': 'text/csv', expect: '100-continue', ...bearer(TEST_TOKEN) },
+  });
+  // The program breaks it off.
+  upload.on('error', () => undefined);
+  upload.flushHeaders();
+  await once(upload, 'continue');
+  upload.write('id\n');
+}
+
+async function beginToStop({ process: child }: Running, signal: NodeJS.Signals): Promise<void> {
+  const stopping = once(createInterface(child.stdout), 'line');
+  child.kill(signal);
+  const [line] = (await stopping) as [string];
+  expect(JSON.parse(line)).toMatchObject({ msg: 'stopping' });
+}
+
+function pidOf({ pid }: ChildProcess): number {
+  if (pid === undefined) throw new Error('It could not be started.');
+  return pid;
+}
+
+/** Whether npm had left a process of its group behind. */
+function killWhoIsLeft(npm: ChildProcess): boolean {
+  try {
+    return process.kill(-pidOf(npm), 'SIGKILL');
+  } catch (error: unknown) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    return false;
+  }
+}
+
 describe('the program', () => {
   it("shows the administrator's token at the first start and never again", async () => {
     await using folder = await temporaryFolder();
@@ -58,24 +96,54 @@ describe('the program', () => {
   it('ends at once, with code 1, at a second signal', async () => {
     await using folder = await temporaryFolder();
     const running = await start(folder.path, { SLUICE_ADMIN_TOKEN: TEST_TOKEN });
-    // A body that never ends keeps it from stopping at once; `continue` tells that it waits for it.
-    const upload = request(`${running.url}/profiles?id=id`, {
-      method: 'PUT',
-      headers: { 'content-type': 'text/csv', expect: '100-continue', ...bearer(TEST_TOKEN) },
-    });
-    const cut = once(upload, 'response');
-    cut.catch(() => undefined);
-    upload.flushHeaders();
-    await once(upload, 'continue');
-    upload.write('id\n');
-    const stopping = once(createInterface(running.process.stdout), 'line');
-    running.process.kill('SIGTERM');
-    const [line] = (await stopping) as [string];
-    expect(JSON.parse(line)).toMatchObject({ msg: 'stopping' });
+    await beginEndlessUpload(running);
+    await beginToStop(running, 'SIGTERM');
     running.process.kill('SIGTERM');
     expect(await running.exit).toBe(1);
-    await expect(cut).rejects.toThrow();
   });
+
+  it('takes a Ctrl-C that comes twice, from the terminal and from npm, for one', async () => {
+    await using folder = await temporaryFolder();
+    const running = await start(folder.path, { SLUICE_ADMIN_TOKEN: TEST_TOKEN });
+    await beginEndlessUpload(running);
+    await beginToStop(running, 'SIGINT');
+    running.process.kill('SIGINT');
+    expect(await running.exit).toBe(0);
+  });
+
+  it.each([
+    ['SIGTERM', 'as a service manager ends it', (npm: ChildProcess) => npm.kill('SIGTERM')],
+    // The terminal sends it to everybody in the group, and npm passes its own on.
+    ['SIGINT', 'as Ctrl-C does it', (npm: ChildProcess) => process.kill(-pidOf(npm), 'SIGINT')],
+  ])(
+    'comes to an orderly end when `npm start` gets a %s, %s',
+    async (_signal, _how, end) => {
+      await using folder = await temporaryFolder();
+      // It builds once more, which finds nothing to do after `npm test` has built.
+      const npm = spawn('npm', ['start', '--silent'], {
+        env: {
+          PATH: process.env.PATH,
+          PORT: '0',
+          DATABASE_URL: `sqlite:${folder.path}/sluice.db`,
+          SLUICE_ADMIN_TOKEN: TEST_TOKEN,
+        },
+        stdio: ['ignore', 'pipe', 'ignore'],
+        detached: true,
+      });
+      const messages: string[] = [];
+      createInterface(npm.stdout).on('line', (line) => {
+        const { msg } = JSON.parse(line) as { msg: string };
+        messages.push(msg);
+        if (msg === 'listening') end(npm);
+      });
+      const closed = once(npm, 'close');
+      await once(npm, 'exit');
+      expect(killWhoIsLeft(npm)).toBe(false);
+      await closed;
+      expect(messages.slice(-2)).toEqual(['stopping', 'stopped']);
+    },
+    BUILD_MS,
+  );
 
   it.each([
     [{ PORT: 'many' }, 'The setting PORT cannot be used'],

@@ -32,6 +32,8 @@ describe('an import that cannot be used', () => {
     ['line ends of old Macs', 'id,a\r1,x\r', 'body', 'cannot be used: it has a control character.'],
     ['a header name too long', `id,${'a'.repeat(201)}\n`, 'body', 'it is longer than 200 characters.'],
     ['too many columns', `id${',a'.repeat(201)}\n`, 'body', 'The header row has 202 columns'],
+    ['fields separated by semicolons', 'id;a\n1;x\n', 'body', 'The columns are separated by semicolons.'],
+    ['fields separated by tabs', 'id\ta\n1\tx\n', 'body', 'The columns are separated by tabs.'],
     ['a header with a stray quote', 'id,"a"b\n1,x\n', 'body', 'The header row cannot be read'],
     ['a header that is not UTF-8', Buffer.from('id,prénom\n1,x\n', 'latin1'), 'body', 'it is not UTF-8.'],
     ['an empty file', '', 'body', 'The body is empty.'],
@@ -151,6 +153,22 @@ describe('a line that cannot be used', () => {
     expect(report.errors[0]).toEqual({ line: 7_002, message });
     expect(report).toMatchObject({ received: 7_002, stored: 7_001, rejected: 1 });
     expect((await door.profiles()).after).toEqual({ a: 'é' });
+  });
+
+  it('with a NUL byte costs only itself in a short file too: only in the first line it tells of a file that is no text', async () => {
+    const { status, report } = await door.put('id,a\n1,x\0\n2,y\n');
+    expect(status).toBe(200);
+    expect(report).toMatchObject({
+      stored: 1,
+      rejected: 1,
+      errors: [{ line: 2, message: 'it has a NUL byte' }],
+    });
+    expect(await door.profiles()).toEqual({ 2: { a: 'y' } });
+  });
+
+  it('takes a column whose name has a semicolon, when it is the one with the ids', async () => {
+    await door.put('id;a\n1\n', { query: 'id=id;a' });
+    expect(await door.profiles()).toEqual({ 1: {} });
   });
 
   it('takes the sign for damaged characters when it is in the file as such', async () => {

@@ -37,6 +37,12 @@ describe('an import of NDJSON', () => {
       '{"id":1,"n":12345678901234567890}',
       'the number of "n" is too large to be kept exactly; send it as text',
     ],
+    [
+      'a number beyond all numbers',
+      '{"id":1,"n":1e400}',
+      'the number of "n" is too large to be kept exactly; send it as text',
+    ],
+    ['an id beyond all numbers', '{"id":-1e999}', 'the id is not a text or an exact number'],
     ['a NUL', String.raw`{"id":1,"a":"x\u0000"}`, 'the value of "a" has a NUL or half a character'],
     ['half a character', String.raw`{"id":1,"a":"\ud83d"}`, 'the value of "a" has a NUL or half a character'],
     ['an empty name', '{"id":1,"":"x"}', 'the name "" cannot be used: it is empty'],

@@ -7,6 +7,7 @@ import { UsageError } from '../scripts/client/failure.js';
 import { readOptions } from '../scripts/import/options.js';
 import { lineOf, runScript, startScript } from './helpers/script.js';
 import { startSluice, temporaryFolder, type Sluice } from './helpers/sluice.js';
+import { startStub } from './helpers/stub-destination.js';
 
 const CSV = 'id,email\n1,ann@example.com\n2,bob@example.com\n3\n';
 
@@ -107,6 +108,20 @@ describe('npm run import', () => {
     expect(errors).toBe(`\n✘ Nobody answers at ${url}.\nIs the server running? Start it with: npm start\n`);
     expect(code).toBe(1);
   });
+
+  it.each(['{"message":"Forbidden"}', '<html></html>', '{"errors":[]}', 'null'])(
+    'says so when another program answers: %s',
+    async (body) => {
+      const stranger = await startStub(() => ({ status: 403, body }));
+      const url = `http://${stranger.host}`;
+      const { code, errors } = await importOf('i.csv', CSV, '--id', 'id', '--url', url);
+      await stranger.close();
+      expect(errors).toBe(
+        `\n✘ The answer 403 is none of Sluice's: ${body}\nCheck that the address is that of a Sluice server.\n`,
+      );
+      expect(code).toBe(1);
+    },
+  );
 
   it('stops at Ctrl-C in the middle of a file and says what that means', async () => {
     const args = ['-', '--format', 'csv', '--id', 'id', '--segment', 'Torn', '--url', sluice.url];

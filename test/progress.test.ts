@@ -90,6 +90,25 @@ describe('the progress of a run, watched over WebSocket', () => {
     expect(ended).toEqual([first.id, second]);
   });
 
+  it('of everything begins with what is under way, and tells of the runs of every export', async () => {
+    const time = stoppedTime();
+    await using engine = await startEngine({ sandbox: time.sandbox });
+    const { sluice } = engine;
+    const [one, other] = [await exportOf(engine, people(3)), await exportOf(engine, people(3))];
+    const started = [await startRun(sluice, one)];
+    const ended: string[] = [];
+    for await (const { id, state } of changes(sluice, {})) {
+      if (started.length === 1) {
+        expect(id).toBe(started[0]);
+        started.push(await startRun(sluice, other));
+      }
+      time.letGo();
+      if (state === 'SUCCEEDED') ended.push(id);
+      if (ended.length === 2) break;
+    }
+    expect(ended.sort()).toEqual(started.sort());
+  });
+
   it('is NOT_FOUND for a run or an export that does not exist', async () => {
     await using engine = await startEngine();
     for (const filter of [{ runId: 'nothing' }, { exportId: 'nothing' }]) {

@@ -7,12 +7,13 @@ import {
   runFully,
   startEngine,
   stoppedTime,
+  UNHURRIED,
   type Engine,
 } from './helpers/engine.js';
 import { startRun } from './helpers/flows.js';
 import { setDisabled, setRole, signedInAs } from './helpers/people.js';
 
-const BATCHES = 12;
+const BATCHES = 40;
 
 /** What somebody may do while a run is under way, and the problem with which the run then ends. */
 const CHANGES: [string, string, (engine: Engine, exportId: string) => Promise<unknown>][] = [
@@ -57,7 +58,7 @@ describe('while a run is under way', () => {
     'and %s, no batch is sent any more, and receipts are followed up',
     async (_when, code, change) => {
       const time = stoppedTime();
-      await using engine = await startEngine({ sandbox: time.sandbox });
+      await using engine = await startEngine({ sandbox: time.sandbox, sluice: UNHURRIED });
       const { sandbox, sluice } = engine;
       const exportId = await exportOf(engine, people(250 * BATCHES));
       const third = sandbox.next('accepted', () => sandbox.batches().length === 3);
@@ -87,7 +88,7 @@ describe('while a run is under way', () => {
 
   it('and the host of the connection is changed, what was accepted stays unconfirmed: the key is forgotten', async () => {
     const time = stoppedTime();
-    await using engine = await startEngine({ sandbox: time.sandbox });
+    await using engine = await startEngine({ sandbox: time.sandbox, sluice: UNHURRIED });
     const { sandbox, sluice, connectionId } = engine;
     const exportId = await exportOf(engine, people(250 * BATCHES));
     const first = sandbox.next('accepted');

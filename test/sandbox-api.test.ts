@@ -145,7 +145,17 @@ describe('contacts', () => {
     const created = await ask(sandbox, 'POST', '/contact/sync', { contact });
     expect(created.status).toBe(201);
     expect(created.json).toMatchObject({
-      fieldValues: [{ contact: '1', field: '1', value: 'red' }],
+      fieldValues: [
+        {
+          contact: '1',
+          field: '1',
+          value: 'red',
+          cdate: expect.stringMatching(/-05:00$/) as string,
+          created_by: null,
+          links: { owner: expect.stringContaining('/fieldValues/') as string },
+          owner: '1',
+        },
+      ],
       contact: { id: '1', orgid: '', fieldValues: [expect.any(String)] },
     });
     const updated = await ask(sandbox, 'POST', '/contact/sync', {

@@ -72,7 +72,16 @@ describe('the importer takes or refuses a batch as a whole', () => {
     });
     now += 60_000;
     expect(sandbox.contactCount).toBe(0);
-    expect(sandbox.refusedBatches()).toMatchObject([{ contacts: 3 }]);
+    expect(sandbox.refusedBatches()).toMatchObject([{ contacts: 3, blamed: ['bad@x'] }]);
+  });
+
+  it('keeps on record who was alone in a batch that was refused in words', async () => {
+    const sandbox = await sandboxWith();
+    sandbox.refuseAddresses({ matching: /^bad/, how: 'unnamed', reason: 'No' });
+    const contacts = [{ email: 'good@x.org' }, { email: 'bad@x.org' }];
+    await ask(sandbox, 'POST', IMPORT, { contacts });
+    await ask(sandbox, 'POST', IMPORT, { contacts: contacts.slice(1) });
+    expect(sandbox.refusedBatches().map(({ blamed }) => blamed)).toEqual([[], ['bad@x.org']]);
   });
 
   it.each([

@@ -12,6 +12,7 @@ const member = (emailKey: string, profileId = '1', wanted = `["${emailKey}","","
   emailKey,
   profileId,
   wanted,
+  filled: 0,
 });
 
 /** What comes out of a spill, page by page, after these were put in. */

@@ -5,10 +5,12 @@ import { activeCampaignAt } from './helpers/stub-destination.js';
 
 const START = Date.UTC(2026, 0, 1);
 
+const LIMITS = activeCampaignAt([]).limits('name.api-us1.com');
+
 /** An account at real speed, and a record of what began when (ms after the start). */
-function account() {
+function account(limits = LIMITS) {
   const clock = createManualClock(START);
-  const pace = createPace(activeCampaignAt([]).limits('name.api-us1.com'));
+  const pace = createPace(limits);
   const turns = createTurns(pace, clock);
   const begun: string[] = [];
 
@@ -69,14 +71,59 @@ describe('the turns of an account', () => {
     expect(begun).toEqual(['q1 0', 'a 250', 'q2 500', 'q3 750', 'b 1000', 'q4 1250', 'q5 1500']);
   });
 
-  it('are held by four requests at once at most', async () => {
-    const { ask, clock, begun } = account();
-    const turns = ['a', 'b', 'c', 'd', 'e'].map((name) => ask(name, { kind: 'CALL', lastsMs: 2_000 }));
-    await clock.pass(1_999);
-    expect(begun).toEqual(['a 0', 'b 250', 'c 500', 'd 750']);
-    await clock.pass(3_000);
+  it('are held by sixteen requests at once at most', async () => {
+    const { ask, clock, begun } = account({ ...LIMITS, callQuota: { calls: 100, windowMs: 1_000 } });
+    const turns = Array.from({ length: 17 }, (_, n) => ask(`${n}`, { kind: 'CALL', lastsMs: 6_000 }));
+    await clock.pass(5_999);
+    expect(begun).toHaveLength(16);
+    await clock.pass(7_000);
     await Promise.all(turns);
-    expect(begun.at(-1)).toBe('e 2000');
+    expect(begun.at(-1)).toBe('16 6000');
+  });
+
+  it('are given together when their slots are so near that preparing takes longer, and begin at their slots', async () => {
+    const { clock, pace } = account({ ...LIMITS, callIntervalMs: 2, batchIntervalMs: 5 });
+    const turns = createTurns(pace, clock);
+    const begun: number[] = [];
+    let preparing = 0;
+    let together = 0;
+    const request = {
+      kind: 'BATCH',
+      priority: () => 0,
+      signal: new AbortController().signal,
+      prepare: async () => {
+        preparing += 1;
+        together = Math.max(together, preparing);
+        await clock.sleep(12);
+        preparing -= 1;
+      },
+    } as const;
+    const requests = Array.from({ length: 4 }, () =>
+      turns.take(request, () => Promise.resolve(begun.push(clock.now() - START))),
+    );
+    await clock.pass(100);
+    await Promise.all(requests);
+    expect(together).toBe(4);
+    expect(begun).toEqual([12, 12, 12, 15]);
+  });
+
+  it('are never given together at the pace of real accounts, however slow the disk is', async () => {
+    const { clock, pace } = account();
+    const turns = createTurns(pace, clock);
+    const begun: number[] = [];
+    const request = {
+      kind: 'BATCH',
+      priority: () => 0,
+      signal: new AbortController().signal,
+      prepare: () => clock.sleep(2_000),
+    } as const;
+    const requests = Array.from({ length: 5 }, () =>
+      turns.take(request, () => Promise.resolve(begun.push(clock.now() - START))),
+    );
+    await clock.pass(60_000);
+    await Promise.all(requests);
+    const gaps = begun.slice(1).map((at, n) => at - (begun[n] ?? 0));
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(600);
   });
 
   it('end with the wait of whoever gives up, and nobody else notices', async () => {

@@ -101,7 +101,7 @@ class TutorialReader implements AsyncDisposable {
       scripts: Record<string, string>;
     };
     const [, ofNode = '', program = ''] =
-      /^npm run --silent build && node ((?:--\S+ )*)(\S+)$/.exec(scripts[script] ?? '') ?? [];
+      /^npm run --silent build && (?:exec )?node ((?:--\S+ )*)(\S+)$/.exec(scripts[script] ?? '') ?? [];
     const forNode = ofNode.split(' ').filter((flag) => flag !== '');
     const child = spawn(process.execPath, [...forNode, resolve(program), ...flags], {
       cwd: this.folder,

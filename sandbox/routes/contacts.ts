@@ -2,7 +2,7 @@ import type { Account } from '../account.js';
 import { bodyObject, type CallContext, isRecord, paging, wholeNumber } from '../call-context.js';
 import type { Contact } from '../contacts.js';
 import { isAddress } from '../importer.js';
-import { fullContact, readMembership, shortContact } from '../records.js';
+import { fieldValueRecord, fullContact, readMembership, shortContact } from '../records.js';
 import { errors, json, notFound, type Reply } from '../reply.js';
 import { findContacts } from './contact-search.js';
 
@@ -43,7 +43,9 @@ export function getContact({ account, id }: CallContext): Reply {
     contactAutomations: [],
     contactLists: contact.memberships.map((membership) => readMembership(account, contact, membership)),
     deals: [],
-    fieldValues: contact.fields.map(({ id: field, value }) => fieldValue(contact, field, value)),
+    fieldValues: contact.fields.map(({ id: field, value }) =>
+      fieldValueRecord(account, contact, field, value),
+    ),
     geoIps: [],
     accountContacts: [],
     contact: fullContact(account, contact),
@@ -122,20 +124,9 @@ function assign(account: Account, contact: Contact, given: Record<string, unknow
     const value = isRecord(entry) ? text(entry.value) : undefined;
     if (field === undefined || value === undefined) continue;
     contact.setField(field, value);
-    fieldValues.push(fieldValue(contact, field, value));
+    fieldValues.push(fieldValueRecord(account, contact, field, value));
   }
   return { fieldValues };
-}
-
-function fieldValue(contact: Contact, field: number, value: string) {
-  return {
-    contact: String(contact.id),
-    field: String(field),
-    value,
-    owner: String(contact.id),
-    // One value for each contact and field: an id that tells both apart is enough.
-    id: `${contact.id}${String(field).padStart(4, '0')}`,
-  };
 }
 
 function text(value: unknown): string | undefined {

@@ -1,4 +1,4 @@
-import type { CallContext } from '../call-context.js';
+import { type CallContext, isRecord } from '../call-context.js';
 import { type FailureReason, readPayload, validateImport } from '../importer.js';
 import { acceptBatch, pollBatch } from '../processing.js';
 import { HTML_TYPE, json, type Reply } from '../reply.js';
@@ -25,7 +25,8 @@ export function bulkImport({ account, call, body, fault }: CallContext): Reply {
   }
 
   const refuse = (reasons: FailureReason[]): Reply => {
-    account.refusedBatches.push({ at: call.at, contacts: call.contacts ?? 0, reasons });
+    const blamed = 'contacts' in read ? blamedAddresses(read.contacts, reasons) : [];
+    account.refusedBatches.push({ at: call.at, contacts: call.contacts ?? 0, reasons, blamed });
     return notQueued(settings, reasons);
   };
   if ('reasons' in read) return refuse(read.reasons);
@@ -43,6 +44,14 @@ export function bulkImport({ account, call, body, fault }: CallContext): Reply {
     settings,
     200,
     settings.answers === 'recorded' ? { success: 1, ...rest } : { Success: 1, ...rest },
+  );
+}
+
+function blamedAddresses(contacts: readonly unknown[], reasons: readonly FailureReason[]): string[] {
+  const places = reasons.flatMap((reason) => (typeof reason === 'string' ? [] : [reason.contact]));
+  const blamed = contacts.length === 1 ? contacts : places.map((place) => contacts[place - 1]);
+  return blamed.flatMap((contact) =>
+    isRecord(contact) && typeof contact.email === 'string' ? [contact.email] : [],
   );
 }
 

@@ -35,11 +35,11 @@ function meetStatement({ isCommit, topics }: Finding, when: 'before' | 'after'):
 
 type Method = (this: unknown, sql: string, ...rest: unknown[]) => unknown;
 
-/** Every statement goes through one of these, with its parameters as an array and a callback at the end. */
+/** Every statement goes through one of these, with its parameters, if any, as an array and a callback at the end. */
 function watchStatements(): void {
   const watcher = new StatementWatcher();
-  const methods = sqlite3.Database.prototype as unknown as Record<'run' | 'all', Method>;
-  for (const method of ['run', 'all'] as const) {
+  const methods = sqlite3.Database.prototype as unknown as Record<'run' | 'all' | 'exec', Method>;
+  for (const method of ['run', 'all', 'exec'] as const) {
     const original = methods[method];
     methods[method] = function (sql, ...rest) {
       const parameters = Array.isArray(rest[0]) ? (rest[0] as unknown[]) : [];

@@ -30,7 +30,8 @@ export class StatementWatcher {
 
   look(statement: Statement): Finding {
     const { sql } = statement;
-    if (/^\s*(?:COMMIT|ROLLBACK)\s*;?\s*$/i.test(sql)) {
+    // Alone, or the last of several.
+    if (/(?:^|;)\s*(?:COMMIT|ROLLBACK)\s*;?\s*$/i.test(sql)) {
       const isCommit = /COMMIT/i.test(sql);
       const finding = { isCommit, topics: this.topics, receipts: this.receipts };
       if (isCommit) this.topics.add('ANYTHING');
@@ -57,13 +58,12 @@ export class StatementWatcher {
   }
 
   private *topicsOfBatch(statement: Statement): Generator<Topic> {
-    const values = assigned(statement);
-    const states = /^\s*INSERT/i.test(statement.sql) ? statement.parameters : [values.get('state')];
+    // The state stands in the statement, or in its parameters, perhaps in rows as JSON.
+    const states = [assigned(statement).get('state'), ...statement.parameters];
     if (mentions(states, 'SENDING')) yield 'INTENT';
     if (mentions(states, 'ACCEPTED')) yield 'RECEIPT';
     if (['SETTLED', 'UNCONFIRMED'].some((state) => mentions(states, state))) yield 'DECISION';
-    const receipt = values.get('receipt');
-    if (typeof receipt === 'string') this.receipts.push(receipt);
+    this.receipts.push(...statement.parameters.flatMap(receiptsIn));
   }
 
   private *topicsOfRun(statement: Statement): Generator<Topic> {
@@ -85,6 +85,15 @@ export class StatementWatcher {
     if (state === 'CANCELED' && phase === null) yield 'CLOSE_CANCELED';
     this.canceling.delete(run);
   }
+}
+
+/** Of rows as JSON, those that were accepted: their only UUID is the receipt. */
+function receiptsIn(parameter: unknown): string[] {
+  if (typeof parameter !== 'string' || !parameter.startsWith('[[')) return [];
+  const rows = JSON.parse(parameter) as unknown[][];
+  return rows
+    .filter((row) => row.includes('ACCEPTED'))
+    .flatMap((row) => row.filter((value) => typeof value === 'string' && UUID.test(value)) as string[]);
 }
 
 function mentions(values: readonly unknown[], state: string): boolean {

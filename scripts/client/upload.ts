@@ -112,20 +112,28 @@ export function withSlash(url: string): string {
 }
 
 interface ErrorAnswer {
-  readonly errors: readonly {
+  readonly errors?: readonly {
     readonly message: string;
     readonly extensions?: { readonly remedy?: string; readonly report?: ImportReport };
   }[];
 }
 
 function refusal(status: number, answer: string): Failure {
-  try {
-    const [first] = (JSON.parse(answer) as ErrorAnswer).errors;
-    if (first === undefined) throw new Error('no error in it');
+  const first = readErrors(answer)?.[0];
+  if (first !== undefined) {
     return new ImportFailure(first.message, first.extensions?.remedy, first.extensions?.report);
-  } catch (error: unknown) {
-    const message = `The answer ${status} is none of Sluice's (${messageOf(error)}): ${answer.slice(0, 200)}`;
-    return new Failure(message, 'Check that the address is that of a Sluice server.');
+  }
+  return new Failure(
+    `The answer ${status} is none of Sluice's: ${answer.slice(0, 200)}`,
+    'Check that the address is that of a Sluice server.',
+  );
+}
+
+function readErrors(answer: string): ErrorAnswer['errors'] {
+  try {
+    return (JSON.parse(answer) as ErrorAnswer).errors;
+  } catch {
+    return undefined;
   }
 }
 

@@ -14,7 +14,7 @@ export interface Evidence {
   readonly rejections: readonly Rejected[];
   /** What the sandbox says. */
   readonly held: AsyncIterable<HeldContact>;
-  /** Lower-case addresses that it reported as failed. */
+  /** Lower-case addresses that it did not take. */
   readonly failed: ReadonlySet<string>;
   readonly listId: number;
 }
@@ -62,7 +62,7 @@ async function compareContacts(
     }
   }
   for (const key of awaited) {
-    differences.push(`${key} is not at the sandbox, and the sandbox never said that it failed.`);
+    differences.push(`${key} is not at the sandbox, and the sandbox never said that it refused it.`);
   }
   return differences;
 }

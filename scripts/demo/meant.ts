@@ -45,6 +45,9 @@ export async function mapColumns(
   named: Readonly<Partial<Record<Field, string>>>,
 ): Promise<ColumnMapping> {
   const columns = await columnsOf(file);
+  if (columns.length === 0) {
+    throw new Failure('The file has no columns that could be read.', 'Is it the right file?');
+  }
   const list = columns.map((column) => `"${column}"`).join(', ');
   const assertThere = (column: string) => {
     if (columns.includes(column)) return;
@@ -72,7 +75,8 @@ export async function mapColumns(
 }
 
 /** One @ with something before it, nothing that ActiveCampaign refuses, a domain that ends like .com. */
-const ADDRESS = /^[^\s\p{Cc}"(),:;<>@[\\\]]+@[\p{L}\p{M}\p{N}.-]*\.(?:[\p{L}\p{M}]{2,}|xn--[a-z0-9-]+)$/iu;
+const ADDRESS =
+  /^[^\s\p{Cc}"(),:;<>@[\\\]]+@(?:[\p{L}\p{M}\p{N}-]+\.)+(?:[\p{L}\p{M}]{2,}|xn--[a-z0-9-]+)$/iu;
 const MAX_ADDRESS_LENGTH = 254;
 
 /** Reads the file and works out, row by row, what is to become of it. */

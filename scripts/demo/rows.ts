@@ -121,8 +121,9 @@ function objectRow(text: string): Row {
 function textOf(value: unknown): string {
   if (value === null) return '';
   if (typeof value === 'string' || typeof value === 'boolean') return String(value);
-  if (typeof value === 'number' && (Number.isSafeInteger(value) || !Number.isInteger(value)))
-    return String(value);
+  if (typeof value === 'number' && Number.isFinite(value)) {
+    if (Number.isSafeInteger(value) || !Number.isInteger(value)) return String(value);
+  }
   throw new TypeError('no text');
 }
 

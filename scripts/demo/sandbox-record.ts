@@ -30,13 +30,14 @@ export class SandboxRecord {
     return this.lines<HeldContact>('contacts');
   }
 
-  /** Lower-case addresses that the sandbox was sent and reported as failed. */
+  /** Lower-case addresses that the sandbox was sent and did not take: refused at once, or reported as failed. */
   async failed(): Promise<Set<string>> {
-    const keys = new Set<string>();
-    for await (const { failure } of this.lines<{ failure: string[] }>('batches')) {
-      for (const email of failure) keys.add(email.toLowerCase());
+    const emails: string[] = [];
+    for await (const { failure } of this.lines<{ failure: string[] }>('batches')) emails.push(...failure);
+    for await (const { refused } of this.lines<{ refused: { blamed: string[] }[] }>('refused')) {
+      for (const { blamed } of refused) emails.push(...blamed);
     }
-    return keys;
+    return new Set(emails.map((email) => email.toLowerCase()));
   }
 
   async calls(): Promise<Calls> {

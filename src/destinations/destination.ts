@@ -67,6 +67,9 @@ export interface Destination {
   /** How many bytes the contact takes up in the body of a batch for this list. */
   bytesOf(contact: Contact, listId: string): number;
 
+  /** More than that surely not; much quicker to tell. */
+  bytesAtMost(contact: Contact, listId: string): number;
+
   /** The limits that hold at this host. */
   limits(host: string): DestinationLimits;
 }

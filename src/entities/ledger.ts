@@ -36,6 +36,12 @@ export enum Standing {
   REMOVED = 2,
 }
 
+/**
+ * Stands in `delivered` for the same text as in `wanted`. A row that grew when it is confirmed would have no room in its
+ * page, which is full: each would be split, and written twice.
+ */
+export const AS_WANTED = '=';
+
 /** In doubt, and there is no batch that could still tell. */
 export const DOUBT_FOR_GOOD = 0;
 
@@ -64,7 +70,7 @@ export class LedgerEntry {
   @Column('text')
   wanted!: string;
 
-  /** What the destination confirmed last, in the form of `wanted`; null: nothing yet. */
+  /** What the destination confirmed last, in the form of `wanted`; AS_WANTED: just that; null: nothing yet. */
   @Column('text', { nullable: true })
   delivered!: string | null;
 

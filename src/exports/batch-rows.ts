@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { execute } from '../bulk-sql.js';
+import { execute, jsonTable } from '../bulk-sql.js';
 import type { Transaction } from '../database.js';
 import { Batch, BatchState } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
@@ -49,34 +49,48 @@ export function newBatch(
   };
 }
 
-/** Moments as the columns keep them. */
-function valuesOf(row: object): unknown[] {
-  return Object.values(row).map((value: unknown) => (value instanceof Date ? value.toISOString() : value));
-}
-
-/** Writes a new batch, and gives it its id. */
-export async function insertBatch(manager: EntityManager, batch: NewBatch): Promise<Batch> {
-  const columns = Object.keys(batch);
+/** Writes new batches of one run, with one statement, and gives them their ids. @returns them in the same order. */
+export async function insertBatches(manager: EntityManager, batches: readonly NewBatch[]): Promise<Batch[]> {
+  const [first] = batches;
+  if (first === undefined) return [];
+  const columns = Object.keys(first) as (keyof NewBatch)[];
+  const names = columns.map((column) => `"${column}"`).join(', ');
   // TypeORM asks SQLite for no rows when it sees that a statement begins as an INSERT.
-  const [written] = await manager.query<[{ id: number }]>(
-    ` INSERT INTO "batches" (${columns.map((column) => `"${column}"`).join(', ')})
-      VALUES (${columns.map((_column, index) => `$${index + 1}`).join(', ')}) RETURNING "id"`,
-    valuesOf(batch),
+  const written = await manager.query<{ id: number; fromKey: string }[]>(
+    ` INSERT INTO "batches" (${names}) SELECT ${names} FROM ${jsonTable('$1', columns)} AS "rows"
+      RETURNING "id", "fromKey"`,
+    [JSON.stringify(batches.map((batch) => columns.map((column) => batch[column])))],
   );
-  return Object.assign(new Batch(), batch, written);
+  // A database may answer in any order; no two batches of a run that are written together begin with the same key.
+  const ids = new Map(written.map(({ id, fromKey }) => [fromKey, id]));
+  return batches.map((batch) => Object.assign(new Batch(), batch, { id: ids.get(batch.fromKey) }));
 }
 
-/** Changes columns of a batch. Plain SQL: there are thousands of these in a run. */
-export async function writeBatch(
-  manager: EntityManager,
-  { id }: Batch,
-  changes: Partial<Batch>,
-): Promise<void> {
-  const columns = Object.keys(changes).map((column, index) => `"${column}" = $${index + 1}`);
-  await execute(manager, `UPDATE "batches" SET ${columns.join(', ')} WHERE "id" = $${columns.length + 1}`, [
-    ...valuesOf(changes),
-    id,
-  ]);
+/** The columns of a batch that change after it was written. */
+const CHANGING = [
+  'state',
+  'contacts',
+  'confirmed',
+  'rejected',
+  'unconfirmed',
+  'mayHaveArrived',
+  'losses',
+  'intentAt',
+  'begunAt',
+  'receipt',
+  'acceptedAt',
+] as const satisfies (keyof Batch)[];
+
+/** Writes batches as they are now, with one statement for all. */
+export async function writeBatches(manager: EntityManager, batches: readonly Batch[]): Promise<void> {
+  const rows = batches.map((batch) => [batch.id, ...CHANGING.map((column) => batch[column])]);
+  const changes = CHANGING.map((column) => `"${column}" = "now"."${column}"`);
+  await execute(
+    manager,
+    `UPDATE "batches" SET ${changes.join(', ')} FROM ${jsonTable('$1', ['id', ...CHANGING])} AS "now"
+     WHERE "batches"."id" = "now"."id"`,
+    [JSON.stringify(rows)],
+  );
 }
 
 /**
@@ -90,7 +104,9 @@ export async function planBatch(
   at: Date,
 ): Promise<Batch> {
   await count(manager, run, {});
-  return insertBatch(manager, newBatch(run, entries, BatchState.PLANNED, at));
+  const [batch] = await insertBatches(manager, [newBatch(run, entries, BatchState.PLANNED, at)]);
+  if (batch === undefined) throw new Error('The batch was not written');
+  return batch;
 }
 
 /** Where the batches of a run have got to in the ledger: those of people who were looked up first, or the others. */

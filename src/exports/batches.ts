@@ -1,14 +1,12 @@
 import { BatchState, type Batch } from '../entities/batch.js';
 import { RejectionReason } from '../entities/rejection.js';
-import type { Transaction } from '../database.js';
-import { insertBatch, newBatch, writeBatch } from './batch-rows.js';
-import { confirmEntries, doubtEntries, releaseEntries } from './decide-entries.js';
+import { insertBatches, newBatch } from './batch-rows.js';
+import { doubtEntries, releaseEntries } from './decide-entries.js';
 import { type RemovalWindow } from './ledger.js';
 import { plannedIn, type PlannedEntry } from './planned.js';
 import { rejectPeople, type Rejected } from './reject-people.js';
 import { addRejections } from './rejections.js';
 import type { RunContext } from './run-context.js';
-import { addUp, count, type Counter } from './run-states.js';
 
 /*
  * A batch is a range of the ledger that travels in one request.
@@ -35,51 +33,26 @@ import { addUp, count, type Counter } from './run-states.js';
 /** How often a batch that the destination lost is sent again. */
 export const MAX_LOSSES = 3;
 
-type Added = Partial<Record<Counter, number>>;
-
 /** What deciding a batch needs of a run. */
-export type BatchContext = Pick<RunContext, 'services' | 'run' | 'clockThere'>;
-
-/** Changes a batch, its people and its run's counters in one transaction, and then tells who watches the run. */
-async function decide(
-  { services, run }: BatchContext,
-  batch: Batch,
-  changes: Partial<Batch>,
-  people?: (transaction: Transaction) => Promise<Added>,
-): Promise<void> {
-  await services.database.transact(async (transaction) => {
-    const added = (await people?.(transaction)) ?? {};
-    await count(transaction.manager, run, added);
-    const outcome = {
-      ...changes,
-      confirmed: batch.confirmed + (added.confirmed ?? 0),
-      rejected: batch.rejected + (added.rejected ?? 0),
-      unconfirmed: batch.unconfirmed + (added.unconfirmed ?? 0),
-    };
-    await writeBatch(transaction.manager, batch, outcome);
-    transaction.afterCommit(() => {
-      addUp(run, added);
-      Object.assign(batch, outcome);
-      services.hub.changed(run.id);
-    });
-  });
-}
+export type BatchContext = Pick<RunContext, 'services' | 'run' | 'clockThere' | 'decide'>;
 
 /** The destination queued the batch. */
 export async function acceptBatch(context: BatchContext, batch: Batch, receipt: string): Promise<void> {
   const acceptedAt = new Date(context.services.clock.now());
   // A batch that was lost and is accepted once more holds people who count as accepted already.
   const accepted = batch.losses === 0 ? batch.contacts : 0;
-  await decide(context, batch, { state: BatchState.ACCEPTED, receipt, acceptedAt }, () =>
-    Promise.resolve({ accepted }),
-  );
+  await context.decide({
+    batch,
+    changes: { state: BatchState.ACCEPTED, receipt, acceptedAt },
+    people: () => Promise.resolve({ accepted }),
+  });
 }
 
 /** The batch is to be sent again; `lost` if the destination had accepted it. */
 export async function replanBatch(context: BatchContext, batch: Batch, { lost = false } = {}): Promise<void> {
   const losses = batch.losses + (lost ? 1 : 0);
   const mayHaveArrived = batch.mayHaveArrived || lost;
-  await decide(context, batch, { state: BatchState.PLANNED, losses, mayHaveArrived });
+  await context.decide({ batch, changes: { state: BatchState.PLANNED, losses, mayHaveArrived } });
 }
 
 /** The destination is done: these contacts were refused, the others are confirmed. */
@@ -88,11 +61,14 @@ export async function settleBatch(
   batch: Batch,
   refused: readonly Rejected[],
 ): Promise<void> {
-  await decide(context, batch, { state: BatchState.SETTLED }, async ({ manager }) => {
-    const inDoubt = batch.mayHaveArrived ? 'EVERYBODY' : 'DELIVERED';
-    const rejected = await rejectPeople(manager, context, refused, inDoubt);
-    const confirmed = await confirmEntries(manager, context.run, batch, windowOf(context, batch));
-    return { ...rejected, confirmed };
+  await context.decide({
+    batch,
+    changes: { state: BatchState.SETTLED },
+    people: async ({ manager }) => {
+      if (refused.length === 0) return {};
+      return rejectPeople(manager, context, refused, batch.mayHaveArrived ? 'EVERYBODY' : 'DELIVERED');
+    },
+    confirmed: { window: windowOf(context, batch) },
   });
 }
 
@@ -103,9 +79,11 @@ export async function dropRefused(
   refused: readonly Rejected[],
 ): Promise<void> {
   const inDoubt = batch.mayHaveArrived ? 'EVERYBODY' : 'NOBODY';
-  await decide(context, batch, without(batch, refused.length), ({ manager }) =>
-    rejectPeople(manager, context, refused, inDoubt),
-  );
+  await context.decide({
+    batch,
+    changes: without(batch, refused.length),
+    people: ({ manager }) => rejectPeople(manager, context, refused, inDoubt),
+  });
 }
 
 /** These leavers are wanted by another export by now: they stay on the list, and nothing is to be done about them. */
@@ -117,10 +95,14 @@ export async function releaseLeavers(
   // Still SENDING: nobody knows how the request before this one ended.
   const mayHaveArrived = batch.mayHaveArrived || batch.state === BatchState.SENDING;
   const earlier = { mayBeOff: mayHaveArrived, window: windowOf(context, batch) };
-  await decide(context, batch, { ...without(batch, entries.length), mayHaveArrived }, async ({ manager }) => {
-    const keys = entries.map(({ emailKey }) => emailKey);
-    const released = await releaseEntries(manager, context.run, keys, earlier);
-    return { leavers: -released, toSend: -released };
+  await context.decide({
+    batch,
+    changes: { ...without(batch, entries.length), mayHaveArrived },
+    people: async ({ manager }) => {
+      const keys = entries.map(({ emailKey }) => emailKey);
+      const released = await releaseEntries(manager, context.run, keys, earlier);
+      return { leavers: -released, toSend: -released };
+    },
   });
 }
 
@@ -132,15 +114,19 @@ function without(batch: Batch, people: number): Partial<Batch> {
 /** Nobody knows, and nobody will learn in this run, what became of the batch. */
 export async function leaveUnconfirmed(context: BatchContext, batch: Batch, detail: string): Promise<void> {
   const { run } = context;
-  await decide(context, batch, { state: BatchState.UNCONFIRMED }, async ({ manager }) => {
-    const entries = await plannedIn(manager, run, batch);
-    const reason = RejectionReason.UNCONFIRMED;
-    await addRejections(
-      manager,
-      run.id,
-      entries.map(({ profileId, wanted }) => ({ profileId, email: wanted[0], reason, detail })),
-    );
-    return { unconfirmed: await doubtEntries(manager, run, batch, windowOf(context, batch)) };
+  await context.decide({
+    batch,
+    changes: { state: BatchState.UNCONFIRMED },
+    people: async ({ manager }) => {
+      const entries = await plannedIn(manager, run, batch);
+      const reason = RejectionReason.UNCONFIRMED;
+      await addRejections(
+        manager,
+        run.id,
+        entries.map(({ profileId, wanted }) => ({ profileId, email: wanted[0], reason, detail })),
+      );
+      return { unconfirmed: await doubtEntries(manager, run, batch, windowOf(context, batch)) };
+    },
   });
 }
 
@@ -155,9 +141,13 @@ export async function splitBatch(
     newBatch(context.run, half, BatchState.PLANNED, batch.intentAt, batch),
   );
   const written: Batch[] = [];
-  await decide(context, batch, { state: BatchState.DROPPED }, async ({ manager }) => {
-    for (const half of halves) written.push(await insertBatch(manager, half));
-    return {};
+  await context.decide({
+    batch,
+    changes: { state: BatchState.DROPPED },
+    people: async ({ manager }) => {
+      written.push(...(await insertBatches(manager, halves)));
+      return {};
+    },
   });
   return written;
 }

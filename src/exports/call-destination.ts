@@ -7,7 +7,7 @@ import { ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import { SluiceError } from '../errors.js';
 import { lookAgain } from './conditions.js';
-import { endSending, SendingEndedError, urgency, type RunContext } from './run-context.js';
+import { endSending, SendingEndedError, type RunContext } from './run-context.js';
 import { RunMovedError } from './run-states.js';
 
 /** Pauses between tries double up to this many times the first. */
@@ -78,7 +78,7 @@ async function callOnce<T>(
   const proven = Promise.withResolvers<Credentials>();
   const request = {
     kind: 'CALL',
-    priority: () => urgency(context),
+    priority: context.urgency,
     signal: sending.signal,
     prepare: async () => {
       const proof = await prove(services.database.reader, context);

@@ -36,7 +36,13 @@ export async function checkPeople(
   const { run, services, limits } = context;
   const { reader } = services.database;
   for (let cursor = await lastKeyTaken(reader, run, { checked: true }); ;) {
-    const people = await plannedAfter(reader, run, cursor, limits.contactsPerBatch, CHECKS);
+    const people = await plannedAfter(
+      services.database.scanner,
+      run,
+      cursor,
+      limits.contactsPerBatch,
+      CHECKS,
+    );
     const last = people.at(-1);
     if (last === undefined) return;
     const admitted: PlannedEntry[] = [];

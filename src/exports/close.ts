@@ -21,7 +21,7 @@ export async function closeRun(context: RunContext, skipped: Problem | null = nu
   if (isFull) await forgetRefusals(services.database, run);
   const problem = context.problem ?? (isFull ? accountFull(run) : null);
   // They stay marked with the run's number, which no other run of the export ever has.
-  const notSent = run.ledgerId === null ? 0 : await countPlanned(services.database.reader, run);
+  const notSent = run.ledgerId === null ? 0 : await countPlanned(services.database.scanner, run);
   await services.database.transact(async ({ manager, afterCommit }) => {
     // The row counts, not this worker's copy: somebody may have asked for an end a moment ago.
     const { id, attempt } = run;

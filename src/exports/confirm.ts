@@ -13,8 +13,8 @@ import { reportFailing } from './call-destination.js';
 import { plannedIn } from './planned.js';
 import { emailKeyOf } from './mapping.js';
 import type { Rejected } from './reject-people.js';
-import { SendingEndedError, urgency, type RunContext } from './run-context.js';
-import type { Parcel } from './send.js';
+import { SendingEndedError, type RunContext } from './run-context.js';
+import type { Parcel } from './intents.js';
 
 /** A batch without an outcome is not given up before it was asked about this often, however late the answers come. */
 const MIN_QUESTIONS = 5;
@@ -59,7 +59,7 @@ async function ask(context: RunContext, batch: Batch, waitMs: number): Promise<A
     await services.clock.sleep(waitMs, asking.signal);
     const credentials = await credentialsFor(context);
     if (credentials === undefined) return { state: 'UNASKABLE', detail: NO_CREDENTIALS };
-    const request = { kind: 'CALL', priority: () => urgency(context), signal: asking.signal } as const;
+    const request = { kind: 'CALL', priority: context.urgency, signal: asking.signal } as const;
     return await turns.take(request, () => destination.outcome(credentials, batch.receipt ?? ''));
   } catch (error: unknown) {
     if (error instanceof RetryLaterError) {

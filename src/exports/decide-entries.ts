@@ -1,8 +1,8 @@
 import type { EntityManager } from 'typeorm';
-import { execute, jsonArray, jsonItem, jsonList } from '../bulk-sql.js';
+import { execute, jsonArray, jsonItem, jsonList, jsonTable } from '../bulk-sql.js';
 import type { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
-import { DOUBT_FOR_GOOD, LedgerTask, Standing } from '../entities/ledger.js';
+import { AS_WANTED, DOUBT_FOR_GOOD, LedgerTask, Standing } from '../entities/ledger.js';
 import type { RemovalWindow } from './ledger.js';
 import { tasksOf } from './planned.js';
 import type { Refusal } from './refusals.js';
@@ -16,12 +16,14 @@ import type { Refusal } from './refusals.js';
 const FIELDS = [1, 2, 3];
 
 /** What the destination holds once the wanted contact is confirmed: a field that was not sent is as it was. */
-const DELIVERED_NOW = `CASE WHEN "delivered" IS NULL THEN "wanted" ELSE ${jsonArray([
+const MERGED = jsonArray([
   jsonItem('"wanted"', 0),
   ...FIELDS.map((field) => `COALESCE(${jsonItem('"wanted"', field)}, ${jsonItem('"delivered"', field)})`),
-])} END`;
+]);
+const DELIVERED_NOW = `CASE
+  WHEN "delivered" IS NULL OR "delivered" = '${AS_WANTED}' OR ${MERGED} = "wanted" THEN '${AS_WANTED}' ELSE ${MERGED} END`;
 
-const IS_REMOVAL = `"task" = ${LedgerTask.REMOVE}`;
+const IS_REMOVAL = `"ledger_entries"."task" = ${LedgerTask.REMOVE}`;
 
 /** What holds of an entry whose outcome is known to be good. */
 const DELIVERED = `
@@ -33,20 +35,47 @@ const DELIVERED = `
 /** Removals that are remembered of a contact, the latest. */
 const MAX_REMOVALS = 5;
 
+/** A batch that the destination is done with. */
+export interface Arrival {
+  readonly batch: Batch;
+  /** When it took effect; undefined: the destination's clock was not seen, so that nobody can prove later that an
+   *  unsubscribe was ours. */
+  readonly window: RemovalWindow | undefined;
+}
+
 /**
- * The destination is done with a batch: whoever is left in it is delivered as wanted, or off the list.
- * @param window when it took effect; undefined: the destination's clock was not seen, so that nobody can prove later
- *   that an unsubscribe was ours.
- * @returns how many there were.
+ * The destination is done with these batches: whoever is left in them is delivered as wanted, or off the list.
+ * @returns how many there were in each, by the id of the batch.
  */
 export async function confirmEntries(
   manager: EntityManager,
   run: ExportRun,
-  batch: Batch,
-  window: RemovalWindow | undefined,
-): Promise<number> {
-  await noteRemovalsOf(manager, run, batch, window);
-  return update(manager, run, DELIVERED, batch);
+  arrivals: readonly Arrival[],
+): Promise<Map<number, number>> {
+  if (arrivals.length === 0) return new Map();
+  for (const { batch, window } of arrivals) await noteRemovalsOf(manager, run, batch, window);
+  // A batch carries two tasks at most, one twice if it carries one: each range has as many columns.
+  const ranges = arrivals.map(({ batch }) => {
+    const [task, orTask = task] = tasksOf(batch);
+    return [batch.id, run.ledgerId, batch.fromKey, batch.toKey, task, orTask];
+  });
+  const rangesTable = `${jsonTable('$1', ['id', 'ledger', 'fromKey', 'toKey', 'task', 'orTask'])} AS "range"`;
+  // The ledger's number comes from the range so that SQLite looks up each range, and does not walk the whole ledger.
+  const inRange = `"ledgerId" = "range"."ledger" AND "plannedRun" = $2
+    AND "emailKey" >= "range"."fromKey" AND "emailKey" <= "range"."toKey"
+    AND "ledger_entries"."task" IN ("range"."task", "range"."orTask")`;
+  const parameters = [JSON.stringify(ranges), run.number];
+  const counted = await manager.query<{ id: number; count: number }[]>(
+    `SELECT "range"."id" AS "id", COUNT(*) AS "count" FROM ${rangesTable}, "ledger_entries"
+     WHERE ${inRange} GROUP BY "range"."id"`,
+    parameters,
+  );
+  await execute(
+    manager,
+    `UPDATE "ledger_entries" SET "plannedRun" = NULL, ${DELIVERED} FROM ${rangesTable} WHERE ${inRange}`,
+    parameters,
+  );
+  return new Map(counted.map(({ id, count }) => [id, count]));
 }
 
 /**

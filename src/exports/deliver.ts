@@ -9,11 +9,11 @@ import {
   SendingEndedError,
   shutDown,
   ShutdownError,
-  urgency,
   type RunContext,
 } from './run-context.js';
 import { RunMovedError, writeRun } from './run-states.js';
-import { commitIntent, handOver, type Intent, type Parcel } from './send.js';
+import { createCommitIntent, type Intent, type Parcel } from './intents.js';
+import { handOver } from './send.js';
 
 /**
  * Sends everything that the run has planned and follows everything up, until each batch is decided or nothing more may
@@ -23,6 +23,7 @@ import { commitIntent, handOver, type Intent, type Parcel } from './send.js';
 export async function deliver(context: RunContext): Promise<void> {
   const { sending, bell, turns } = context;
   const { outbox, accepted } = await openOutbox(context);
+  const commitIntent = createCommitIntent(context);
   const carried = new Set<Promise<void>>();
   const failures: unknown[] = [];
   /** Parcels that wait for their turn or are being handed over, and people who are looked up first. */
@@ -58,11 +59,11 @@ export async function deliver(context: RunContext): Promise<void> {
     const intent = Promise.withResolvers<Intent>();
     const request = {
       kind: parcel.entries.length === 1 ? 'SINGLE' : 'BATCH',
-      priority: () => urgency(context),
+      priority: context.urgency,
       signal: sending.signal,
       prepare: async () => {
         begun();
-        intent.resolve(await commitIntent(context, parcel));
+        intent.resolve(await commitIntent(parcel));
       },
     } as const;
     leaving += 1;
@@ -75,7 +76,8 @@ export async function deliver(context: RunContext): Promise<void> {
         bell.ring();
       });
     if ('again' in result) outbox.put(result.again);
-    else await follow(result.accepted);
+    // On a way of its own: thousands can wait for their outcome at once, and this one still holds the contacts.
+    else carry(follow(result.accepted));
   };
 
   const check = async () => {

@@ -7,6 +7,8 @@ export interface KnownEntry {
   readonly emailKey: string;
   readonly profileId: string;
   readonly wanted: string;
+  /** As in WantedMember. */
+  readonly filled: number;
   readonly delivered: string | null;
   readonly task: LedgerTask;
   readonly standing: Standing;
@@ -50,6 +52,7 @@ export interface NextEntry {
   readonly emailKey: string;
   readonly profileId: string;
   readonly wanted: string;
+  readonly filled: number;
   /** Whether the run has to decide it. */
   readonly planned: boolean;
   readonly task: LedgerTask;

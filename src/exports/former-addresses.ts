@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { execute, jsonList, jsonTable } from '../bulk-sql.js';
+import type { Database } from '../database.js';
 import { Export } from '../entities/export.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { LedgerTask, Standing } from '../entities/ledger.js';
@@ -55,7 +56,7 @@ export async function noteFormerAddresses(
  * @param newcomers the address that each profile comes with, by profile id.
  */
 export async function addressesElsewhere(
-  reader: EntityManager,
+  { reader, scanner }: Pick<Database, 'reader' | 'scanner'>,
   { neighbours }: LedgerPlace,
   newcomers: ReadonlyMap<string, string>,
 ): Promise<FormerAddress[]> {
@@ -63,7 +64,7 @@ export async function addressesElsewhere(
   if (newcomers.size === 0) return found;
   for (const { ledgerId, exportId } of neighbours) {
     const { mapping } = await reader.findOneByOrFail(Export, { id: exportId });
-    for await (const page of ledgerPages(reader, ledgerId)) {
+    for await (const page of ledgerPages(scanner, ledgerId)) {
       const candidates = page.filter(({ profileId, emailKey }) => {
         const comesWith = newcomers.get(profileId);
         return comesWith !== undefined && comesWith !== emailKey;

@@ -1,11 +1,10 @@
 import type { EntityManager } from 'typeorm';
 import { execute, jsonTable } from '../bulk-sql.js';
-import type { Database } from '../database.js';
+import type { Database, Scanner } from '../database.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { Export, type LeaverPolicy } from '../entities/export.js';
-import { Ledger, LedgerTask, Standing } from '../entities/ledger.js';
+import { AS_WANTED, Ledger, LedgerTask, Standing } from '../entities/ledger.js';
 import type { NextEntry } from './differences.js';
-import { filledFields, type WantedContact } from './mapping.js';
 
 /** A ledger, and the ones of other exports to the same list of the same account. */
 export interface LedgerPlace {
@@ -69,7 +68,7 @@ const OWN = ['emailKey', 'profileId', 'wanted', 'filled'];
 const SHARED = ['plannedRun', 'task', 'gone', 'doubt', 'refusal'];
 
 function stateOf({ planned, task, gone, doubt, refusal }: NextEntry): string {
-  return JSON.stringify([planned, task, gone, doubt, refusal]);
+  return `${planned} ${task} ${gone} ${doubt} ${refusal && JSON.stringify(refusal)}`;
 }
 
 async function writeAlike(
@@ -81,11 +80,11 @@ async function writeAlike(
   if (first === undefined) return;
   const { planned, task, gone, doubt, refusal } = first;
   const shared = [planned ? run.number : null, task, gone, doubt, refusal && JSON.stringify(refusal)];
-  const rows = entries.map(({ emailKey, profileId, wanted }) => [
+  const rows = entries.map(({ emailKey, profileId, wanted, filled }) => [
     emailKey,
     profileId,
     wanted,
-    filledFields(JSON.parse(wanted) as WantedContact),
+    filled,
   ]);
   const columns = [...SHARED, ...OWN];
   const quoted = (names: readonly string[]) => names.map((name) => `"${name}"`).join(', ');
@@ -96,6 +95,8 @@ async function writeAlike(
      SELECT $1, ${Standing.NEVER_DELIVERED}, 0, ${SHARED.map((_, index) => `$${index + 2}`).join(', ')}, ${quoted(OWN)}
      FROM ${jsonTable(`$${SHARED.length + 2}`, OWN)} AS "rows" WHERE TRUE
      ON CONFLICT ("ledgerId", "emailKey") DO UPDATE SET
+       "delivered" = CASE WHEN "ledger_entries"."delivered" = '${AS_WANTED}' AND excluded."wanted" <> "ledger_entries"."wanted"
+         THEN "ledger_entries"."wanted" ELSE "ledger_entries"."delivered" END,
        ${changes.map((column) => `"${column}" = excluded."${column}"`).join(', ')}`,
     [run.ledgerId, ...shared, JSON.stringify(rows)],
   );
@@ -140,10 +141,10 @@ export interface KeyRange {
 }
 
 /** Cuts the ledger into ranges that one statement can walk. */
-export async function* keyRanges(reader: EntityManager, run: ExportRun): AsyncGenerator<KeyRange> {
+export async function* keyRanges(scanner: Scanner, run: ExportRun): AsyncGenerator<KeyRange> {
   let after = '';
   for (let to: string | null = ''; to !== null; after = to ?? '') {
-    const [row]: { emailKey: string }[] = await reader.query(
+    const [row]: { emailKey: string }[] = await scanner.query(
       `SELECT "emailKey" FROM "ledger_entries" WHERE "ledgerId" = $1 AND "emailKey" > $2
        ORDER BY "emailKey" LIMIT 1 OFFSET ${STEP}`,
       [run.ledgerId, after],
@@ -170,7 +171,7 @@ async function clearOf(
   column: 'plannedRun' | 'refusal',
   naming: 'plannedRun' | 'refusedRun',
 ): Promise<void> {
-  for await (const { after, to } of keyRanges(database.reader, run)) {
+  for await (const { after, to } of keyRanges(database.scanner, run)) {
     await database.transact(({ manager }) =>
       execute(
         manager,

@@ -22,6 +22,8 @@ export interface WantedMember {
   readonly profileId: string;
   /** A WantedContact as JSON: two that want the same are the same text. */
   readonly wanted: string;
+  /** Which optional fields it fills, as bits of `LedgerEntry.everSent`. */
+  readonly filled: number;
 }
 
 export type Mapped =

@@ -1,10 +1,11 @@
 import { In } from 'typeorm';
+import type { Contact } from '../destinations/destination.js';
 import { Batch, BatchState } from '../entities/batch.js';
 import { lastKeyTaken, planBatch } from './batch-rows.js';
 import { isHeldByAnotherRun, plannedAfter, plannedIn, type PlannedEntry } from './planned.js';
 import { contactOf } from './mapping.js';
 import type { RunContext } from './run-context.js';
-import type { Parcel } from './send.js';
+import type { Parcel } from './intents.js';
 
 /** What one run has still to send, in the order in which it should go. */
 export interface Outbox {
@@ -23,8 +24,8 @@ export interface Outbox {
   readonly isEmpty: () => boolean;
 }
 
-/** Contacts that are read ahead of the sending. */
-const READ_AHEAD = 5_000;
+/** Contacts that one statement reads ahead of the sending: some 5 ms. */
+const READ_AHEAD = 2_000;
 
 /** Parcels that may be set aside for other runs before the outbox waits for these. */
 const MAX_HELD = 4;
@@ -35,7 +36,7 @@ const MAX_HELD = 4;
  */
 export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox; accepted: Batch[] }> {
   const { run, services } = context;
-  const { reader } = services.database;
+  const { reader, scanner } = services.database;
   const accepted = await reader.findBy(Batch, { runId: run.id, state: BatchState.ACCEPTED });
   const unsent = await reader.findBy(Batch, {
     runId: run.id,
@@ -48,18 +49,26 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
   );
   /** Parcels that wait for another run's batch; whatever decides it rings the bell. */
   const held: Parcel[] = [];
-  let cursor = await lastKeyTaken(reader, run, { checked: false });
   let read: PlannedEntry[] = [];
-  let ledgerIsRead = false;
+  const readAfter = (key: string) => {
+    const page = plannedAfter(scanner, run, key, READ_AHEAD);
+    // It may fail when nobody waits for it any more; whoever does will hear of it.
+    page.catch(() => undefined);
+    return page;
+  };
+  /** The next page, which the database reads while the one before is sent; undefined: there is none. */
+  let next: Promise<PlannedEntry[]> | undefined = readAfter(
+    await lastKeyTaken(reader, run, { checked: false }),
+  );
 
   const nextOfLedger = async (): Promise<Parcel | undefined> => {
     // Two more than fit: a contact that would be left alone gets company, because singles have a slower pace.
     const enough = context.limits.contactsPerBatch + 2;
-    if (read.length < enough && !ledgerIsRead) {
-      const more = await plannedAfter(reader, run, cursor, READ_AHEAD);
-      read = read.concat(more);
-      ledgerIsRead = more.length < READ_AHEAD;
-      cursor = read.at(-1)?.emailKey ?? cursor;
+    while (read.length < enough && next !== undefined) {
+      const page = await next;
+      const last = page.at(-1);
+      next = last === undefined || page.length < READ_AHEAD ? undefined : readAfter(last.emailKey);
+      read = read.concat(page);
     }
     const taken = read.splice(0, howMany(context, read));
     return taken.length === 0 ? undefined : newParcel(taken);
@@ -98,7 +107,7 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
         if (waiting.length === 0 || held.length === MAX_HELD) return undefined;
         return Math.min(...waiting.map((parcel) => parcel.dueAt));
       },
-      isEmpty: () => ledgerIsRead && read.length + waiting.length + held.length === 0,
+      isEmpty: () => next === undefined && read.length + waiting.length + held.length === 0,
     },
   };
 }
@@ -108,14 +117,22 @@ function newParcel(entries: readonly PlannedEntry[]): Parcel {
 }
 
 /** How many of the entries, all that are left or more than fit, the next batch takes. */
-function howMany({ destination, limits, run }: RunContext, entries: readonly PlannedEntry[]): number {
-  let bytes = 0;
-  let fits = 0;
-  for (const entry of entries.slice(0, limits.contactsPerBatch)) {
-    bytes += destination.bytesOf(contactOf(entry), run.listId);
-    if (bytes > limits.bytesPerBatch && fits > 0) break;
-    fits += 1;
-  }
-  const leavesOneAlone = entries.length - fits === 1 && entries.length < limits.contactsPerBatch + 2;
+function howMany(context: RunContext, entries: readonly PlannedEntry[]): number {
+  const { contactsPerBatch } = context.limits;
+  const fits = howManyFit(context, entries.slice(0, contactsPerBatch).map(contactOf));
+  const leavesOneAlone = entries.length - fits === 1 && entries.length < contactsPerBatch + 2;
   return leavesOneAlone && fits > 2 ? fits - 1 : fits;
+}
+
+/** How many of the contacts fit into the bytes of a batch: one at the least, which nobody could make smaller. */
+function howManyFit({ destination, limits, run }: RunContext, contacts: readonly Contact[]): number {
+  let bytes = 0;
+  for (const contact of contacts) bytes += destination.bytesAtMost(contact, run.listId);
+  if (bytes <= limits.bytesPerBatch) return contacts.length;
+  bytes = 0;
+  const tooMany = contacts.findIndex((contact) => {
+    bytes += destination.bytesOf(contact, run.listId);
+    return bytes > limits.bytesPerBatch;
+  });
+  return tooMany === -1 ? contacts.length : Math.max(1, tooMany);
 }

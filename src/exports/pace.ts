@@ -29,6 +29,11 @@ export interface Pace {
    * that depends on requests that are still under way.
    */
   readonly earliest: (kind: RequestKind) => number;
+  /**
+   * The same, if these requests begin before it, from now on: at the latest, so that who keeps to it keeps the pace.
+   * @param ahead requests that are about to begin.
+   */
+  readonly earliestBehind: (ahead: readonly RequestKind[], kind: RequestKind, now: number) => number;
   /** Notes that a request begins at `now`. To be told when it has ended: until then it counts. */
   readonly spend: (kind: RequestKind, now: number) => Ended;
   /**
@@ -98,6 +103,13 @@ export function createPace(limits: DestinationLimits, past: readonly PastRequest
 
   return {
     earliest: (kind) => Math.max(pausedUntil, ...LANES_OF[kind].map((lane) => lanes[lane].earliest())),
+    earliestBehind: (ahead, kind, now) => {
+      const behind = LANES_OF[kind].map((lane) => {
+        const before = ahead.filter((other) => LANES_OF[other].includes(lane)).length;
+        return lanes[lane].earliestBehind(before, now);
+      });
+      return Math.max(pausedUntil, ...behind);
+    },
     spend,
     pauseUntil: (until) => {
       const isSoon = begunAt - pausedUntil < SOON_WINDOWS * minuteMs;
@@ -121,6 +133,8 @@ const LANES_OF: Record<RequestKind, readonly RequestKind[]> = {
 /** One quota, as it stands. */
 interface Lane {
   readonly earliest: () => number;
+  /** When as many others are to begin before, from now on. */
+  readonly earliestBehind: (before: number, now: number) => number;
   readonly begin: (now: number, share: number) => Ended;
   /** The grid begins anew then, if it is not later anyway. */
   readonly rest: (until: number) => void;
@@ -128,6 +142,7 @@ interface Lane {
 
 /** @param minGap from one begin to the next at the least, as a part of the interval. */
 function createLane(quota: Quota, intervalMs: number, minGap: number): Lane {
+  if (quota.windowMs < CLOCK_GRAIN_MS) return FREE_LANE;
   /** The requests that count, or counted last: as many as the quota allows. */
   const counting: { until: number }[] = [];
   let slotAt = 0;
@@ -135,8 +150,16 @@ function createLane(quota: Quota, intervalMs: number, minGap: number): Lane {
 
   const firstToEnd = () => Math.min(...counting.map(({ until }) => until));
 
+  const earliest = () => Math.max(slotAt, gapEndsAt, counting.length < quota.calls ? 0 : firstToEnd());
+
   return {
-    earliest: () => Math.max(slotAt, gapEndsAt, counting.length < quota.calls ? 0 : firstToEnd()),
+    earliest,
+
+    earliestBehind: (before, now) => {
+      if (before === 0) return earliest();
+      const isFull = counting.length + before >= quota.calls;
+      return isFull ? Infinity : Math.max(slotAt, gapEndsAt, now) + before * intervalMs;
+    },
 
     begin: (now, share) => {
       const spacingMs = intervalMs / share;
@@ -162,3 +185,11 @@ function createLane(quota: Quota, intervalMs: number, minGap: number): Lane {
     },
   };
 }
+
+/** A quota of a window that is shorter than a clock shows, at a sandbox in a hurry: nobody can keep or overrun it. */
+const FREE_LANE: Lane = {
+  earliest: () => 0,
+  earliestBehind: () => 0,
+  begin: () => () => undefined,
+  rest: () => undefined,
+};

@@ -87,20 +87,26 @@ async function lookThrough(
   connection: Connection,
   plan: RunPlan,
 ): Promise<Omit<ExportPlan, 'accountLimit' | 'accountContacts'>> {
-  const { reader } = services.database;
+  const { reader, scanner } = services.database;
   const destination = services.destinations[connection.kind];
   const limits = destination.limits(connection.host);
   const target = { exportId: definition.id, account: definition.account, listId: definition.list.id };
   const tally = createTally(destination, limits, target.listId);
-  const size = await problemWith(reader, plan);
+  const size = await problemWith(scanner, plan);
   if ('members' in size) {
     await using spill = await openSpill(services.scratchDirectory);
-    for await (const rejections of stageMembers(reader, plan.generations, plan.mapping, destination, spill)) {
+    for await (const rejections of stageMembers(
+      scanner,
+      plan.generations,
+      plan.mapping,
+      destination,
+      spill,
+    )) {
       for (const { reason } of rejections) tally.skip(reason);
     }
     const place = await placeOf(reader, target);
     const rules = { force: false, removesLeavers: plan.removesLeavers, now: services.clock.now() };
-    for await (const findings of compareWithLedger(reader, place, spill, rules)) findings.forEach(tally.add);
+    for await (const findings of compareWithLedger(scanner, place, spill, rules)) findings.forEach(tally.add);
   }
   const { skipped, fates, delivered, movers, importerCalls } = tally.total();
   const asked = (await unconfirmedBatches(reader, target)).length;

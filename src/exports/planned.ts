@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
-import { jsonList, jsonRows } from '../bulk-sql.js';
+import { jsonList, jsonRows, jsonText } from '../bulk-sql.js';
+import type { Scanner } from '../database.js';
 import type { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { LedgerTask, Standing } from '../entities/ledger.js';
@@ -18,7 +19,7 @@ const UNCHECKED = [LedgerTask.PUT, LedgerTask.REMOVE];
 
 /** The entries after `afterKey` that the run still has to send, in key order. */
 export async function plannedAfter(
-  manager: EntityManager,
+  manager: Scanner,
   run: ExportRun,
   afterKey: string,
   limit: number,
@@ -50,20 +51,19 @@ type PlannedRow = [
   emailKey: string,
   profileId: string,
   task: LedgerTask,
-  wanted: string,
+  wanted: WantedContact,
   everSent: number,
   standing: Standing,
 ];
 
 async function readPlanned(
-  manager: EntityManager,
+  manager: Scanner,
   run: ExportRun,
   which: { tasks: readonly LedgerTask[]; where: string; keys: string[]; limit: number },
 ): Promise<PlannedEntry[]> {
-  const columns = ['emailKey', 'profileId', 'task', 'wanted', 'everSent', 'standing'];
   const [{ rows }] = await manager.query<[{ rows: string }]>(
     `SELECT ${jsonRows(
-      columns.map((column) => `"${column}"`),
+      ['"emailKey"', '"profileId"', '"task"', jsonText('"wanted"'), '"everSent"', '"standing"'],
       '"emailKey"',
     )} AS "rows" FROM (
        SELECT * FROM "ledger_entries"
@@ -76,7 +76,7 @@ async function readPlanned(
       emailKey,
       profileId,
       task,
-      wanted: JSON.parse(wanted) as WantedContact,
+      wanted,
       everSent,
       isNew: standing === Standing.NEVER_DELIVERED,
     }),
@@ -84,7 +84,7 @@ async function readPlanned(
 }
 
 /** How many entries the run has planned and not decided. */
-export async function countPlanned(manager: EntityManager, run: ExportRun): Promise<number> {
+export async function countPlanned(manager: Scanner, run: ExportRun): Promise<number> {
   const [row] = await manager.query<[{ planned: number }]>(
     `SELECT COUNT(*) AS "planned" FROM "ledger_entries" WHERE "ledgerId" = $1 AND "plannedRun" = $2`,
     [run.ledgerId, run.number],

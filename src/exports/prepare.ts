@@ -1,4 +1,5 @@
 import { In, type EntityManager } from 'typeorm';
+import type { Scanner } from '../database.js';
 import { ExportRunPhase } from '../entities/export-run.js';
 import { Export, ExportSegment, LeaverPolicy, type Mapping } from '../entities/export.js';
 import { Standing } from '../entities/ledger.js';
@@ -22,6 +23,7 @@ import { standingDetail } from './refusals.js';
 import { addRejections, type NewRejection } from './rejections.js';
 import type { RunContext } from './run-context.js';
 import { addUp, count, writeRun, type Counter } from './run-states.js';
+import { oneBeside } from '../one-beside.js';
 import { openSpill, type Spill } from './spill.js';
 import { stageMembers } from './stage-members.js';
 
@@ -53,7 +55,7 @@ export type Preparation =
 export async function prepare(context: RunContext): Promise<Preparation> {
   const { run, services } = context;
   const plan = await begin(context);
-  const size = await problemWith(services.database.reader, plan);
+  const size = await problemWith(services.database.scanner, plan);
   if ('problem' in size) return { state: 'SKIPPED', problem: size.problem };
   await services.database.transact(({ manager }) => writeRun(manager, run, { members: size.members }));
   services.hub.changed(run.id);
@@ -66,11 +68,11 @@ export async function prepare(context: RunContext): Promise<Preparation> {
 
 /** Why nothing can be sent by this plan, or how many members it has. */
 export async function problemWith(
-  reader: EntityManager,
+  scanner: Scanner,
   { generations, profileLimit }: RunPlan,
 ): Promise<{ problem: Problem; count: number } | { members: number }> {
   if (generations.length === 0) return { problem: NO_ACTIVE_SEGMENT, count: 0 };
-  const count = await countMembers(reader, generations);
+  const count = await countMembers(scanner, generations);
   return count > profileLimit ? { problem: tooMany(count, profileLimit), count } : { members: count };
 }
 
@@ -130,33 +132,39 @@ export async function readPlan(
 
 async function stage(context: RunContext, plan: RunPlan, spill: Spill): Promise<void> {
   const { run, services, destination } = context;
-  const { reader } = services.database;
-  for await (const rejections of stageMembers(reader, plan.generations, plan.mapping, destination, spill)) {
+  const { scanner } = services.database;
+  await using writing = oneBeside();
+  for await (const rejections of stageMembers(scanner, plan.generations, plan.mapping, destination, spill)) {
     context.sending.signal.throwIfAborted();
-    await write(context, { skipped: rejections.length }, (manager) =>
-      addRejections(manager, run.id, rejections),
+    if (rejections.length === 0) continue;
+    await writing.begin(() =>
+      write(context, { skipped: rejections.length }, (manager) => addRejections(manager, run.id, rejections)),
     );
   }
+  await writing.done();
 }
 
 /** @returns how many contacts of this export were on the list before. */
 async function planDifferences(context: RunContext, plan: RunPlan, spill: Spill): Promise<number> {
   const { run, services } = context;
-  const { reader } = services.database;
+  const { reader, scanner } = services.database;
   const place = await placeOf(reader, run);
   const rules = { force: run.force, removesLeavers: plan.removesLeavers, now: services.clock.now() };
   /** Needed only where other exports may know of them. */
   const newcomers = new Map<string, string>();
   let delivered = 0;
-  for await (const findings of compareWithLedger(reader, place, spill, rules)) {
+  await using writing = oneBeside();
+  for await (const findings of compareWithLedger(scanner, place, spill, rules)) {
     context.sending.signal.throwIfAborted();
     const rejections = findings.flatMap(rejectionsOf);
     const entries = findings.flatMap(({ next }) => next ?? []);
-    await write(context, countFindings(findings), async (manager) => {
-      await writeEntries(manager, run, entries);
-      await addRejections(manager, run.id, rejections);
-      await noteFormerAddresses(manager, run, lostAddresses(findings));
-    });
+    await writing.begin(() =>
+      write(context, countFindings(findings), async (manager) => {
+        await writeEntries(manager, run, entries);
+        await addRejections(manager, run.id, rejections);
+        await noteFormerAddresses(manager, run, lostAddresses(findings));
+      }),
+    );
     if (place.neighbours.length > 0) {
       for (const { fate, member } of findings) {
         if (fate === 'NEW' && member !== undefined) newcomers.set(member.profileId, member.emailKey);
@@ -164,7 +172,8 @@ async function planDifferences(context: RunContext, plan: RunPlan, spill: Spill)
     }
     delivered += findings.filter(({ known }) => known?.standing === Standing.ON_LIST).length;
   }
-  const elsewhere = await addressesElsewhere(reader, place, newcomers);
+  await writing.done();
+  const elsewhere = await addressesElsewhere(services.database, place, newcomers);
   await write(context, {}, (manager) => noteFormerAddresses(manager, run, elsewhere));
   return delivered;
 }
@@ -214,7 +223,7 @@ async function checkWhoMoved(context: RunContext): Promise<void> {
   const { run, services } = context;
   const { database } = services;
   if (run.newcomers === 0 || !(await anybodyMoved(database.reader, run))) return;
-  for await (const range of keyRanges(database.reader, run)) {
+  for await (const range of keyRanges(database.scanner, run)) {
     context.sending.signal.throwIfAborted();
     await write(context, {}, (manager) => checkMovers(manager, run, range));
   }

@@ -4,6 +4,7 @@ import { Batch } from '../entities/batch.js';
 import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import { createBell, type Bell } from './bell.js';
+import { createDecide } from './decisions.js';
 import { createPace, type PastRequest } from './pace.js';
 import type { Queue } from './queue.js';
 import {
@@ -64,6 +65,8 @@ export async function pumpAccount(
       destination,
       limits,
       ...budget,
+      urgency: () => run.toSend - run.confirmed - run.rejected - run.unconfirmed,
+      decide: createDecide(services, run),
       clockThere: () => destination.timeAt(host),
       // Whoever was interrupted may have batches under way before it is taken up again.
       hasCompany: () => isTaking || sharesList(run, working.values()),

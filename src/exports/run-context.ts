@@ -7,6 +7,7 @@ import type { Problem } from '../entities/problem.js';
 import type { Logger } from '../logger.js';
 import type { SecretBox } from '../security/secret-box.js';
 import type { Bell } from './bell.js';
+import type { Decide } from './decisions.js';
 import type { Pace } from './pace.js';
 import type { ProgressHub } from './progress-hub.js';
 import type { Turns } from './turns.js';
@@ -36,6 +37,10 @@ export interface RunContext {
   readonly limits: DestinationLimits;
   readonly pace: Pace;
   readonly turns: Turns;
+  /** How urgent its requests are: the less is left to do, the sooner. 200 people never wait behind a million. */
+  readonly urgency: () => number;
+  /** Where the batches of the run are decided. */
+  readonly decide: Decide;
   /** The destination's clock as its last answer showed it, in ms since 1970; undefined: it has not answered yet. */
   readonly clockThere: () => number | undefined;
   /** Whether another run of the account is under way to the same list. */
@@ -92,9 +97,4 @@ export function shutDown(context: RunContext): void {
   context.sending.abort(reason);
   context.asking.abort(reason);
   context.bell.ring();
-}
-
-/** How urgent the run's requests are: the less is left to do, the sooner. 200 people never wait behind a million. */
-export function urgency({ run }: RunContext): number {
-  return run.toSend - run.confirmed - run.rejected - run.unconfirmed;
 }

@@ -1,34 +1,18 @@
 import type { Batch } from '../entities/batch.js';
-import { BatchState } from '../entities/batch.js';
-import { LedgerTask } from '../entities/ledger.js';
-import type { Problem } from '../entities/problem.js';
-import type { Transaction } from '../database.js';
 import {
   FixCredentialsError,
   RefusedContactsError,
   RetryLaterError,
   type Credentials,
 } from '../destinations/destination.js';
-import { insertBatch, newBatch, planBatch, writeBatch } from './batch-rows.js';
 import { acceptBatch, dropRefused, releaseLeavers, replanBatch, splitBatch } from './batches.js';
-import { callDestination, MAX_BACKOFF, prove, reportFailing } from './call-destination.js';
-import { lookElsewhere } from './compare.js';
+import { callDestination, MAX_BACKOFF, reportFailing } from './call-destination.js';
 import { listGone } from './conditions.js';
-import { placeOf } from './ledger.js';
-import { isHeldByAnotherRun, plannedIn, type PlannedEntry } from './planned.js';
+import type { Intent, Parcel } from './intents.js';
+import { plannedIn, type PlannedEntry } from './planned.js';
 import { contactOf } from './mapping.js';
 import type { Rejected } from './reject-people.js';
 import { endSending, SendingEndedError, type RunContext } from './run-context.js';
-
-/** A batch with its contacts, ready to be sent. The batch is undefined until its first intent is committed. */
-export interface Parcel {
-  readonly batch: Batch | undefined;
-  readonly entries: readonly PlannedEntry[];
-  /** How often it was tried in vain in a row. */
-  readonly failures: number;
-  /** Not before this time, in ms since 1970. */
-  readonly dueAt: number;
-}
 
 /** The batch is at the destination, or other parcels are to be sent in its place, or all its people are decided. */
 export type Handover = { readonly accepted: Batch } | { readonly again: readonly Parcel[] };
@@ -77,79 +61,6 @@ async function afterFailure(
     return [parcel];
   }
   throw error;
-}
-
-/**
- * The batch may be sent now with these credentials; or it must wait, because another run's batch got ahead; or some of
- * its leavers must stay, because another export has come to want them.
- */
-export type Intent =
-  | { readonly batch: Batch; readonly credentials: Credentials }
-  | { readonly held: Batch }
-  | { readonly batch: Batch; readonly wantedElsewhere: readonly PlannedEntry[] };
-
-/**
- * Proves that the run may go on and, if so, notes that the batch is about to be sent: in one transaction, so that no
- * request with profile data begins after a consent was withdrawn.
- * @returns the batch as `held` when another run's batch with one of the addresses has got ahead; the bell rings when
- *   that one is decided.
- * @throws {SendingEndedError} when the run may not go on: nothing is sent.
- */
-export async function commitIntent(context: RunContext, { batch, entries }: Parcel): Promise<Intent> {
-  const { run, services } = context;
-  const intent = await services.database.transact<Intent | { problem: Problem }>(async (transaction) => {
-    const { manager } = transaction;
-    const proof = await prove(manager, context);
-    if ('problem' in proof) return proof;
-    const intentAt = new Date(services.clock.now());
-    const planned = async () => batch ?? (await planBatch(transaction, run, entries, intentAt));
-    if (context.hasCompany() && (await isHeldByAnotherRun(manager, run, entries))) {
-      return { held: await planned() };
-    }
-    const wantedElsewhere = await leaversWantedElsewhere(context, transaction, entries);
-    if (wantedElsewhere.length > 0) return { batch: await planned(), wantedElsewhere };
-    return { batch: await noteIntent(context, transaction, { batch, entries, intentAt }), ...proof };
-  });
-  if (!('problem' in intent)) return intent;
-  endSending(context, intent.problem);
-  throw new SendingEndedError(intent.problem.message);
-}
-
-/** Writes that a request begins, before it begins. */
-async function noteIntent(
-  { run, clockThere }: RunContext,
-  { manager }: Transaction,
-  {
-    batch,
-    entries,
-    intentAt,
-  }: { batch: Batch | undefined; entries: readonly PlannedEntry[]; intentAt: Date },
-): Promise<Batch> {
-  const there = clockThere();
-  const begunAt = batch?.begunAt ?? (there === undefined ? null : new Date(there));
-  if (batch === undefined) {
-    const opened = newBatch(run, entries, BatchState.SENDING, intentAt);
-    return insertBatch(manager, { ...opened, begunAt });
-  }
-  // Still SENDING: nobody knows how the request before this one ended.
-  const mayHaveArrived = batch.mayHaveArrived || batch.state === BatchState.SENDING;
-  const again = { state: BatchState.SENDING, intentAt, begunAt, mayHaveArrived };
-  await writeBatch(manager, batch, again);
-  return Object.assign(batch, again);
-}
-
-/** Since the run prepared, another run may have planned for these addresses. */
-async function leaversWantedElsewhere(
-  { run }: RunContext,
-  { manager }: Transaction,
-  entries: readonly PlannedEntry[],
-): Promise<PlannedEntry[]> {
-  const leavers = entries.filter(({ task }) => task === LedgerTask.REMOVE);
-  if (leavers.length === 0) return [];
-  const { neighbours } = await placeOf(manager, run);
-  const keys = leavers.map(({ emailKey }) => emailKey);
-  const elsewhere = await lookElsewhere(manager, neighbours, keys);
-  return leavers.filter(({ emailKey }) => elsewhere.get(emailKey)?.keeps);
 }
 
 /** These leavers stay; the others of the parcel go out. */

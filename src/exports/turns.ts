@@ -4,13 +4,17 @@ import type { Ended, Pace, RequestKind } from './pace.js';
 /** A request that waits for its turn. */
 export interface TurnRequest {
   readonly kind: RequestKind;
-  /** Lower goes first; asked again whenever a turn is given, because it changes while a run goes on. */
+  /**
+   * Lower goes first; asked again whenever a turn is given, because it changes while a run goes on. Requests with the same
+   * function and kind go in the order in which they came.
+   */
   readonly priority: () => number;
   /** Gives the wait up. */
   readonly signal: AbortSignal;
   /**
-   * What is to be done in the turn, right before the request begins: committing its intent. Nobody else's turn comes
-   * meanwhile, and the pace counts from the begin: on a busy disk requests would else pile up and go out together.
+   * What is to be done in the turn, right before the request begins: committing its intent. The pace counts from the
+   * begin, and nobody else's turn comes meanwhile, unless its slot is as near: on a busy disk requests would else pile up
+   * and go out together.
    */
   readonly prepare?: () => Promise<void>;
 }
@@ -25,7 +29,19 @@ export interface Turns {
 }
 
 /** Requests under way at once: enough to hide latency, few enough to stop quickly. */
-const MAX_IN_FLIGHT = 4;
+const MAX_IN_FLIGHT = 16;
+
+/**
+ * Requests whose slots come this soon one after the other are prepared together, so that they share a commit: only at a
+ * sandbox in a hurry, for real slots lie a quarter of a second apart.
+ */
+const TOGETHER_MS = 20;
+
+/**
+ * Batches go before questions about others, but no more than so many while one waits: where no pace holds them back,
+ * thousands of outcomes would else be asked for at the very end. Real slots leave room for a question behind each batch.
+ */
+const MAX_BATCHES_IN_A_ROW = 2;
 
 /** How much of the mean time of preparing the last one makes up. */
 const LAST_WEIGHT = 1 / 8;
@@ -36,35 +52,42 @@ interface Waiter extends TurnRequest {
 }
 
 export function createTurns(pace: Pace, clock: Clock): Turns {
-  const waiting = new Set<Waiter>();
+  const waiting = createQueue();
   let inFlight = 0;
-  /** Somebody has the turn and has not begun yet. */
-  let isPreparing = false;
+  let batchesInARow = 0;
+  /** Who has a turn and has not begun yet. */
+  const preparing: RequestKind[] = [];
   /** How long preparing takes, on average: turns come this much earlier, so that it does not slow the pace down. */
   let preparingMs = 0;
   let alarm: AbortController | undefined;
 
-  /** Gives one turn, if one may be given; whoever has it gives the next as soon as its request begins. */
+  /** Gives the turns that may be given; whoever has one gives the next as soon as its request begins. */
   const give = () => {
     alarm?.abort();
     alarm = undefined;
-    if (inFlight === MAX_IN_FLIGHT || isPreparing) return;
     const now = clock.now();
-    const readyAt = {
-      BATCH: pace.earliest('BATCH'),
-      SINGLE: pace.earliest('SINGLE'),
-      CALL: pace.earliest('CALL'),
-    };
-    const turnAt = ({ kind, prepare }: Waiter) => readyAt[kind] - (prepare === undefined ? 0 : preparingMs);
-    const next = mostUrgent([...waiting].filter((waiter) => turnAt(waiter) <= now));
-    if (next === undefined) {
-      wakeAt(Math.min(...[...waiting].map(turnAt)));
-      return;
+    for (let first = waiting.first(); inFlight < MAX_IN_FLIGHT && first.length > 0; first = waiting.first()) {
+      const readyAt = {
+        BATCH: pace.earliestBehind(preparing, 'BATCH', now),
+        SINGLE: pace.earliestBehind(preparing, 'SINGLE', now),
+        CALL: pace.earliestBehind(preparing, 'CALL', now),
+      };
+      const lead = preparing.length > 0 ? TOGETHER_MS : preparingMs;
+      const turnAt = ({ kind, prepare }: Waiter) => readyAt[kind] - (prepare === undefined ? 0 : lead);
+      const next = mostUrgent(
+        first.filter((waiter) => turnAt(waiter) <= now),
+        batchesInARow < MAX_BATCHES_IN_A_ROW ? 'BATCHES' : 'QUESTIONS',
+      );
+      if (next === undefined) {
+        if (preparing.length === 0) wakeAt(Math.min(...first.map(turnAt)));
+        return;
+      }
+      waiting.delete(next);
+      batchesInARow = next.kind === 'CALL' ? 0 : batchesInARow + 1;
+      inFlight += 1;
+      preparing.push(next.kind);
+      next.give(readyAt[next.kind]);
     }
-    waiting.delete(next);
-    inFlight += 1;
-    isPreparing = true;
-    next.give(readyAt[next.kind]);
   };
 
   /** At Infinity nobody waits, or for the end of a request that is under way, which gives the next turn anyway. */
@@ -109,7 +132,7 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
       // More than once: timers can be early by a fraction of a millisecond.
       for (let now = clock.now(); now < at; now = clock.now()) await clock.sleep(at - now);
     } finally {
-      isPreparing = false;
+      preparing.splice(preparing.indexOf(request.kind), 1);
     }
     const ended = pace.spend(request.kind, clock.now());
     give();
@@ -132,9 +155,35 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
   };
 }
 
-/** Batches before other calls: they have a narrower pace of their own, so they never starve the questions. */
-function mostUrgent(waiters: Waiter[]): Waiter | undefined {
-  const rank = (waiter: Waiter) => (waiter.kind === 'CALL' ? 1 : 0);
+/** Thousands can wait; only the first of each run and kind are ever compared. */
+function createQueue() {
+  const lines = new Map<TurnRequest['priority'], Map<RequestKind, Set<Waiter>>>();
+  return {
+    add: (waiter: Waiter) => {
+      const kinds = lines.get(waiter.priority) ?? new Map<RequestKind, Set<Waiter>>();
+      lines.set(waiter.priority, kinds);
+      const line = kinds.get(waiter.kind) ?? new Set();
+      kinds.set(waiter.kind, line.add(waiter));
+    },
+    delete: (waiter: Waiter) => {
+      const kinds = lines.get(waiter.priority);
+      const line = kinds?.get(waiter.kind);
+      line?.delete(waiter);
+      if (line?.size === 0) kinds?.delete(waiter.kind);
+      if (kinds?.size === 0) lines.delete(waiter.priority);
+    },
+    first: (): Waiter[] => [...lines.values()].flatMap((kinds) => [...kinds.values()].flatMap(firstOf)),
+  };
+}
+
+function firstOf(line: ReadonlySet<Waiter>): Waiter[] {
+  for (const waiter of line) return [waiter];
+  return [];
+}
+
+/** The least is left to do for it; of as many, what is to go first. */
+function mostUrgent(waiters: readonly Waiter[], first: 'BATCHES' | 'QUESTIONS'): Waiter | undefined {
+  const rank = ({ kind }: Waiter) => ((kind === 'CALL') === (first === 'QUESTIONS') ? 0 : 1);
   return waiters.reduce<Waiter | undefined>((best, waiter) => {
     if (best === undefined) return waiter;
     const difference = waiter.priority() - best.priority() || rank(waiter) - rank(best);

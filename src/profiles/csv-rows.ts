@@ -55,6 +55,14 @@ function readHeader(record: CsvRecord, idColumn: string): Header {
     new BadInputError('body', message, 'Correct the header row and send the file again; nothing was stored.');
   if (record.problem !== undefined) throw refuse(`The header row cannot be read: ${record.problem}.`);
   const names = record.fields.map(trimAscii);
+  const separator = names.length === 1 && names[0] !== idColumn ? otherSeparator(names[0]) : undefined;
+  if (separator !== undefined) {
+    throw new BadInputError(
+      'body',
+      `The columns are separated by ${separator}.`,
+      'Save the file with commas between the columns and send it again; nothing was stored.',
+    );
+  }
   if (names.length > MAX_ATTRIBUTES + 1) {
     throw refuse(
       `The header row has ${names.length} columns; at most ${MAX_ATTRIBUTES} and the id are taken.`,
@@ -79,6 +87,12 @@ function readHeader(record: CsvRecord, idColumn: string): Header {
     );
   }
   return { names, idIndex };
+}
+
+/** What spreadsheets write instead of commas: semicolons where the comma is in numbers, tabs when told so. */
+function otherSeparator(header = ''): string | undefined {
+  if (header.includes(';')) return 'semicolons';
+  return header.includes('\t') ? 'tabs' : undefined;
 }
 
 function readRow(record: CsvRecord, header: Header, suspect: boolean): Row {

@@ -1,4 +1,4 @@
-import type { EntityManager } from 'typeorm';
+import type { Scanner } from '../database.js';
 import { Profile, type Attributes } from '../entities/profile.js';
 
 /** Members that one statement counts: some 20 ms. */
@@ -10,7 +10,7 @@ const COUNTED_AT_ONCE = 20_000;
  * fit together although each sees the database at its own moment. A member whose profile was removed is passed over.
  */
 export async function* memberPages(
-  reader: EntityManager,
+  scanner: Scanner,
   generations: readonly number[],
   pageSize: number,
 ): AsyncGenerator<Profile[]> {
@@ -23,7 +23,7 @@ export async function* memberPages(
         '[' || json_quote(members."profileId") || ',' || profiles."attributes" || ']' AS "profile"
       FROM (${pageOfMembers(generations, pageSize)}) AS members
       LEFT JOIN "profiles" AS profiles ON profiles."id" = members."profileId") AS page`;
-  const readAfter = (last: string) => reader.query<[MemberPage]>(sql, [last]);
+  const readAfter = (last: string) => scanner.query<[MemberPage]>(sql, [last]);
   let next: Promise<[MemberPage]> | undefined = readAfter('');
   while (next !== undefined) {
     const [page]: [MemberPage] = await next;
@@ -51,14 +51,14 @@ function profileOf(id: string, attributes: Attributes): Profile {
 }
 
 /** How many profiles the union of the generations has. */
-export async function countMembers(reader: EntityManager, generations: readonly number[]): Promise<number> {
+export async function countMembers(scanner: Scanner, generations: readonly number[]): Promise<number> {
   if (generations.length === 0) return 0;
   const sql = `SELECT COUNT(*) AS "members", MAX("profileId") AS "last"
     FROM (${pageOfMembers(generations, COUNTED_AT_ONCE)}) AS members`;
   let count = 0;
   let last: string | null = '';
   while (last !== null) {
-    const [page]: { members: number; last: string | null }[] = await reader.query(sql, [last]);
+    const [page]: { members: number; last: string | null }[] = await scanner.query(sql, [last]);
     count += page?.members ?? 0;
     last = page?.last ?? null;
   }

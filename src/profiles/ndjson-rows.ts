@@ -101,9 +101,9 @@ function textOf(value: unknown): string | undefined {
   if (value === null) return '';
   if (typeof value === 'string') return value;
   if (typeof value === 'boolean') return String(value);
-  // Beyond 2^53 JSON.parse has already changed the digits.
-  const isExact = typeof value === 'number' && (!Number.isInteger(value) || Number.isSafeInteger(value));
-  return isExact ? String(value) : undefined;
+  // Beyond 2^53 JSON.parse has already changed the digits, and 1e400 has become Infinity.
+  if (typeof value !== 'number' || !Number.isFinite(value)) return undefined;
+  return Number.isSafeInteger(value) || !Number.isInteger(value) ? String(value) : undefined;
 }
 
 function describeBadValue(name: string, value: unknown): string {

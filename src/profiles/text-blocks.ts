@@ -90,7 +90,7 @@ function checkBeginning(bytes: Uint8Array): Uint8Array {
   if (bytes.subarray(0, lineFeed < 0 ? bytes.length : lineFeed).includes(0)) {
     throw new BadInputError(
       'body',
-      'The body is not UTF-8 text: it begins with NUL bytes, as UTF-16 text and spreadsheet files do.',
+      'The body is not UTF-8 text: its first line has NUL bytes, as UTF-16 text and spreadsheet files do.',
       'Save the file as CSV or NDJSON in UTF-8 and send it again.',
     );
   }

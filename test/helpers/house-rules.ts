@@ -79,7 +79,13 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** Scripts may start the sandbox, and no more. */
 const SANDBOX_DOOR = 'sandbox/sandbox.ts';
 const MAX_LINES = 300;
-const READS_ENVIRONMENT = ['src/config.ts', 'sandbox/main.ts', 'scripts/import.ts'];
+const READS_ENVIRONMENT = [
+  'src/config.ts',
+  'sandbox/main.ts',
+  'scripts/import.ts',
+  // Whether npm started it.
+  'scripts/client/interruption.ts',
+];
 
 export function roomOf(path: string): string {
   if (path in ROOMS) return path;

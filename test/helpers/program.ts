@@ -1,21 +1,35 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
 import { Sluice, TEST_TOKEN } from './sluice.js';
 
 /** As `npm run build` leaves it; `npm test` builds first. */
 const MAIN = 'dist/src/main.js';
+const CRASH_POINTS = 'dist/scripts/chaos/crash-points.js';
 
 /** A server in a process of its own, which can be killed. */
 export interface Program extends AsyncDisposable {
   readonly sluice: Sluice;
   /** Ends the process and waits until it has ended. Answers its exit code; null: by the signal. */
   readonly kill: (signal: 'SIGKILL' | 'SIGTERM') => Promise<number | null>;
+  /** When it has ended, however that came: the same. */
+  readonly ended: Promise<number | null>;
+}
+
+/** A place at which the program ends itself with SIGKILL, the nth time that it comes by (scripts/chaos/points.ts). */
+export interface Death {
+  readonly point: string;
+  readonly nth: number;
 }
 
 /** Starts the compiled program on a data folder, with a sandbox whose time passes as good as without quota. */
-export async function startProgram(folder: string, sandbox: { readonly host: string }): Promise<Program> {
-  const child = spawn(process.execPath, [MAIN], {
+export async function startProgram(
+  folder: string,
+  sandbox: { readonly host: string },
+  death?: Death,
+): Promise<Program> {
+  const child = spawn(process.execPath, [...(death === undefined ? [] : deathFlags(folder, death)), MAIN], {
     env: {
       PORT: '0',
       DATABASE_URL: `sqlite:${folder}/sluice.db`,
@@ -42,5 +56,13 @@ export async function startProgram(folder: string, sandbox: { readonly host: str
     await kill('SIGKILL');
   };
   const sluice = new Sluice({ url, administrator: {}, stop }, TEST_TOKEN, folder, false, []);
-  return { sluice, kill, [Symbol.asyncDispose]: () => sluice.stop() };
+  return { sluice, kill, ended: exit, [Symbol.asyncDispose]: () => sluice.stop() };
+}
+
+function deathFlags(folder: string, { point, nth }: Death): string[] {
+  const preload = pathToFileURL(CRASH_POINTS);
+  preload.searchParams.set('record', `${folder}/record.txt`);
+  preload.searchParams.set('point', point);
+  preload.searchParams.set('nth', String(nth));
+  return ['--import', preload.href];
 }

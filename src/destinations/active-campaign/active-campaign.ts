@@ -4,7 +4,7 @@ import { check } from './check.js';
 import { type ClientServices, createClient } from './client.js';
 import { fetchMembership, findContact, subscribe } from './contacts.js';
 import { emailProblem } from './emails.js';
-import { bytesOf, ENVELOPE_BYTES, send } from './importer.js';
+import { bytesAtMost, bytesOf, ENVELOPE_BYTES, send } from './importer.js';
 import { limitsAt } from './limits.js';
 import { fetchList, fetchLists } from './lists.js';
 import { fetchOutcome } from './outcome.js';
@@ -30,6 +30,7 @@ export function createActiveCampaign(services: ActiveCampaignServices): Destinat
     timeAt: (host) => client.timeAt(host),
     emailProblem,
     bytesOf,
+    bytesAtMost,
     limits: (host) => limitsAt(services.timeScaleOf(host), ENVELOPE_BYTES),
   };
 }

@@ -7,6 +7,8 @@ const SPACE_OR_CONTROL = /[\s\p{Cc}]/u;
 
 /** Letters of any script: accents are sent, and may be refused later. */
 const DOMAIN_CHARACTERS = /^[\p{L}\p{M}\p{N}.-]*$/u;
+/** Every server refuses such a domain: it can be none. */
+const EMPTY_PART = /^\.|\.\./;
 /** At least two letters after the last dot, or a top-level domain in the ASCII spelling of another script. */
 const DOMAIN_END = /\.(?:[\p{L}\p{M}]{2,}|xn--[a-z0-9-]+)$/iu;
 
@@ -27,6 +29,7 @@ export function emailProblem(email: string): string | undefined {
   const domain = email.slice(at + 1);
   if (!DOMAIN_CHARACTERS.test(domain))
     return 'The part after the @ has only letters, digits, dots and hyphens.';
+  if (EMPTY_PART.test(domain)) return 'Each dot after the @ has something before it.';
   if (!DOMAIN_END.test(domain))
     return 'The part after the @ ends in a dot and at least two letters, like .com.';
   return undefined;

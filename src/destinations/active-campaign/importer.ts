@@ -29,6 +29,17 @@ export function bytesOf(contact: Contact, listId: string): number {
   return Buffer.byteLength(write(contact, listId)) + COMMA_BYTES;
 }
 
+/** What JSON makes of one unit of UTF-16 at most: a control character becomes \\u001f. In UTF-8 none takes more. */
+const MAX_BYTES_OF_UNIT = 6;
+/** The names of the fields, their quotes and commas. */
+const FRAME_BYTES = bytesOf({ email: '', firstName: '', lastName: '', phone: '' }, '');
+
+/** The same as `bytesOf` or more, without writing the contact. */
+export function bytesAtMost({ email, firstName, lastName, phone }: Contact, listId: string): number {
+  const units = email.length + (firstName?.length ?? 0) + (lastName?.length ?? 0) + (phone?.length ?? 0);
+  return FRAME_BYTES + listId.length + units * MAX_BYTES_OF_UNIT;
+}
+
 /**
  * Hands a batch to the importer (reference §3). A batchId is what tells that it was queued: not the content type,
  * which is text/html, nor `success`, whose spelling and range differ.

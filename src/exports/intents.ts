@@ -1,0 +1,139 @@
+import type { Transaction } from '../database.js';
+import type { Credentials } from '../destinations/destination.js';
+import type { Batch } from '../entities/batch.js';
+import { BatchState } from '../entities/batch.js';
+import { LedgerTask } from '../entities/ledger.js';
+import type { Problem } from '../entities/problem.js';
+import { gather } from '../gather.js';
+import { insertBatches, newBatch, planBatch, writeBatches } from './batch-rows.js';
+import { prove } from './call-destination.js';
+import { lookElsewhere } from './compare.js';
+import { placeOf } from './ledger.js';
+import { isHeldByAnotherRun, type PlannedEntry } from './planned.js';
+import { endSending, SendingEndedError, type RunContext } from './run-context.js';
+
+/** A batch with its contacts, ready to be sent. The batch is undefined until its first intent is committed. */
+export interface Parcel {
+  readonly batch: Batch | undefined;
+  readonly entries: readonly PlannedEntry[];
+  /** How often it was tried in vain in a row. */
+  readonly failures: number;
+  /** Not before this time, in ms since 1970. */
+  readonly dueAt: number;
+}
+
+/**
+ * The batch may be sent now with these credentials; or it must wait, because another run's batch got ahead; or some of
+ * its leavers must stay, because another export has come to want them.
+ */
+export type Intent =
+  | { readonly batch: Batch; readonly credentials: Credentials }
+  | { readonly held: Batch }
+  | { readonly batch: Batch; readonly wantedElsewhere: readonly PlannedEntry[] };
+
+/**
+ * Proves that the run may go on and, if so, notes that the batch is about to be sent: in one transaction, so that no
+ * request with profile data begins after a consent was withdrawn.
+ * @returns the batch as `held` when another run's batch with one of the addresses has got ahead; the bell rings when
+ *   that one is decided.
+ * @throws {SendingEndedError} when the run may not go on: nothing is sent.
+ */
+export type CommitIntent = (parcel: Parcel) => Promise<Intent>;
+
+/** Requests under way at once are not more. */
+const MAX_GROUP = 16;
+
+/** Makes the one place where the intents of a run are committed: those that come together share proof and statement. */
+export function createCommitIntent(context: RunContext): CommitIntent {
+  const { database } = context.services;
+  const commit = gather<Parcel, Intent | { problem: Problem }>(
+    (parcels) => database.transact((transaction) => intentsOf(context, transaction, parcels)),
+    MAX_GROUP,
+  );
+  return async (parcel) => {
+    const intent = await commit(parcel);
+    if (!('problem' in intent)) return intent;
+    endSending(context, intent.problem);
+    throw new SendingEndedError(intent.problem.message);
+  };
+}
+
+async function intentsOf(
+  context: RunContext,
+  transaction: Transaction,
+  parcels: readonly Parcel[],
+): Promise<(Intent | { problem: Problem })[]> {
+  const { manager } = transaction;
+  const proof = await prove(manager, context);
+  if ('problem' in proof) return parcels.map(() => proof);
+  const intents = new Map<Parcel, Intent>();
+  for (const parcel of parcels) {
+    const obstacle = await obstacleTo(context, transaction, parcel);
+    if (obstacle !== undefined) intents.set(parcel, obstacle);
+  }
+  const free = parcels.filter((parcel) => !intents.has(parcel));
+  const batches = await noteIntents(context, transaction, free);
+  free.forEach((parcel, index) => {
+    const batch = batches[index];
+    if (batch !== undefined) intents.set(parcel, { batch, ...proof });
+  });
+  return parcels.flatMap((parcel) => intents.get(parcel) ?? []);
+}
+
+/** What keeps a parcel from being sent as it is. */
+async function obstacleTo(
+  context: RunContext,
+  transaction: Transaction,
+  { batch, entries }: Parcel,
+): Promise<Intent | undefined> {
+  const { run, services } = context;
+  const planned = async () =>
+    batch ?? (await planBatch(transaction, run, entries, new Date(services.clock.now())));
+  if (context.hasCompany() && (await isHeldByAnotherRun(transaction.manager, run, entries))) {
+    return { held: await planned() };
+  }
+  const wantedElsewhere = await leaversWantedElsewhere(context, transaction, entries);
+  return wantedElsewhere.length === 0 ? undefined : { batch: await planned(), wantedElsewhere };
+}
+
+/** Writes that requests begin, before they begin. @returns their batches, in the same order. */
+async function noteIntents(
+  { run, services, clockThere }: RunContext,
+  { manager }: Transaction,
+  parcels: readonly Parcel[],
+): Promise<Batch[]> {
+  const intentAt = new Date(services.clock.now());
+  const there = clockThere();
+  const begunNow = there === undefined ? null : new Date(there);
+  const fresh = parcels.filter(({ batch }) => batch === undefined);
+  const opened = await insertBatches(
+    manager,
+    fresh.map(({ entries }) => ({
+      ...newBatch(run, entries, BatchState.SENDING, intentAt),
+      begunAt: begunNow,
+    })),
+  );
+  const again = parcels.flatMap(({ batch }) => batch ?? []);
+  for (const batch of again) {
+    // Still SENDING: nobody knows how the request before this one ended.
+    const mayHaveArrived = batch.mayHaveArrived || batch.state === BatchState.SENDING;
+    const begunAt = batch.begunAt ?? begunNow;
+    Object.assign(batch, { state: BatchState.SENDING, intentAt, begunAt, mayHaveArrived });
+  }
+  if (again.length > 0) await writeBatches(manager, again);
+  return parcels.flatMap(({ batch }) => batch ?? opened.shift() ?? []);
+}
+
+/** Since the run prepared, another run may have planned for these addresses. */
+async function leaversWantedElsewhere(
+  { run }: RunContext,
+  { manager }: Transaction,
+  entries: readonly PlannedEntry[],
+): Promise<PlannedEntry[]> {
+  const leavers = entries.filter(({ task }) => task === LedgerTask.REMOVE);
+  if (leavers.length === 0) return [];
+  const { neighbours } = await placeOf(manager, run);
+  const keys = leavers.map(({ emailKey }) => emailKey);
+  const elsewhere = await lookElsewhere(manager, neighbours, keys);
+  return leavers.filter(({ emailKey }) => elsewhere.get(emailKey)?.keeps);
+}
