@@ -21,6 +21,8 @@ import type { FormatGraphQLError } from './error-format.js';
 import { MAX_REQUEST_BYTES } from './http.js';
 
 const PING_INTERVAL_MS = 12_000;
+/** How long a client may take to answer the close of its socket before it is cut: who was shut out is out in 5 s. */
+const CLOSE_TIMEOUT_MS = 2_000;
 
 type ConnectionParams = Record<string, unknown> | undefined;
 /** What a socket keeps of its connection_init. */
@@ -48,7 +50,14 @@ export function openWebSocketDoor(
   schema: GraphQLSchema,
   format: FormatGraphQLError,
 ): WebSocketDoor {
-  const sockets = new WebSocketServer({ noServer: true, path: '/graphql', maxPayload: MAX_REQUEST_BYTES });
+  // Apart from the call, because @types/ws does not know `closeTimeout` yet.
+  const options = {
+    noServer: true,
+    path: '/graphql',
+    maxPayload: MAX_REQUEST_BYTES,
+    closeTimeout: CLOSE_TIMEOUT_MS,
+  };
+  const sockets = new WebSocketServer(options);
   http.on('upgrade', (request, socket, head) => {
     sockets.handleUpgrade(request, socket, head, (webSocket) =>
       sockets.emit('connection', webSocket, request),
