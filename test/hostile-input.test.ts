@@ -195,6 +195,30 @@ describe('as a value of an attribute', () => {
     });
   });
 
+  it('has an id and a name that come through as they are', async () => {
+    await using engine = await startEngine();
+    const { sluice, sandbox } = engine;
+    for (const [n, name] of Object.values(HOSTILE).entries()) {
+      const row = { id: `${name}${n}`, email: `p${n}@example.com`, [name]: 'value' };
+      const response = await fetch(`${sluice.url}/profiles?id=id&segment=All`, {
+        method: 'PUT',
+        headers: { 'content-type': 'application/x-ndjson', authorization: `Bearer ${sluice.token}` },
+        body: JSON.stringify(row),
+      });
+      expect(await response.json()).toMatchObject({ stored: 1, rejected: 0 });
+      const exportId = await createExportOf(sluice, {
+        connectionId: engine.connectionId,
+        segmentIds: [await segmentNamed(sluice, 'All')],
+        mapping: { email: 'email', firstName: name },
+      });
+      expect(await runFully(sluice, exportId)).toMatchObject({
+        state: 'SUCCEEDED',
+        progress: { confirmed: 1 },
+      });
+    }
+    expect([...sandbox.contacts()].map(({ firstName }) => firstName)).toEqual(cases.map(() => 'value'));
+  });
+
   it('spaces and line breaks of ASCII around it are left out, as the schema says', async () => {
     await using engine = await startEngine();
     const exportId = await exportOf(engine, 'id,email,first_name\n1,ann@example.com," \t\nAnn\r\n "\n', {

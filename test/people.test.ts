@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { request } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { refusalOf } from './helpers/connection-calls.js';
 import { createManualClock } from './helpers/manual-clock.js';
 import {
@@ -43,6 +46,29 @@ async function socketWith(sluice: Sluice, token: string): Promise<RawClient> {
   await client.init(`Bearer ${token}`);
   expect(await client.next()).toEqual({ type: 'connection_ack' });
   return client;
+}
+
+/** A client that is let in with this token and then answers nothing any more, not even a close. */
+async function stubbornSocket(sluice: Sluice, token: string): Promise<Duplex> {
+  const handshake = request(`${sluice.url}/graphql`, {
+    headers: {
+      connection: 'Upgrade',
+      upgrade: 'websocket',
+      'sec-websocket-version': '13',
+      'sec-websocket-key': Buffer.alloc(16, 'x').toString('base64'),
+      'sec-websocket-protocol': 'graphql-transport-ws',
+    },
+  }).end();
+  const [, socket] = (await once(handshake, 'upgrade')) as [unknown, Duplex];
+  const payload = { authorization: `Bearer ${token}` };
+  const text = Buffer.from(JSON.stringify({ type: 'connection_init', payload }));
+  // RFC 6455, 5.2: a text frame of less than 126 bytes, masked with zeros.
+  expect(text.length).toBeLessThan(126);
+  socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), text]));
+  // The acknowledgement; from now on it reads and says nothing.
+  await once(socket, 'data');
+  socket.resume();
+  return socket;
 }
 
 const statusWith = async (sluice: Sluice, token: string) =>
@@ -282,6 +308,16 @@ describe('an open socket', () => {
     const socket = await socketWith(sluice, viewer.token);
     await change(sluice, viewer.userId);
     expect(await socket.closed).toEqual({ code: 4403, reason });
+  });
+
+  it('is cut within 5 s also if the client does not answer the close', async () => {
+    await using sluice = await startSluice();
+    const { id, token } = await newTokenOf(sluice, await newUser(sluice, 'VIEWER'));
+    const socket = await stubbornSocket(sluice, token);
+    const revokedAtMs = performance.now();
+    await revoke(sluice, id);
+    await once(socket, 'close');
+    expect(performance.now() - revokedAtMs).toBeLessThan(5_000);
   });
 
   it('is closed also in the middle of a subscription', async () => {

@@ -2,8 +2,17 @@ import { buildSchema } from 'graphql';
 import { readFileSync } from 'node:fs';
 import type { Sandbox } from '../sandbox/sandbox.js';
 import { Role } from '../src/entities/user.js';
-import { FIELDS, OPERATIONS, type Operation, type Rule } from '../src/security/permissions.js';
 import {
+  FIELDS,
+  OPERATIONS,
+  type FieldRule,
+  type GuardedField,
+  type Operation,
+  type Rule,
+} from '../src/security/permissions.js';
+import {
+  EMPTY_FIELDS,
+  FIELD_SAMPLES,
   makeWorlds,
   SAMPLES,
   STATE_FORBIDS,
@@ -95,7 +104,8 @@ describe('what is allowed', () => {
   const people = new Map<RoleName, Sluice>();
 
   beforeAll(async () => {
-    sandbox = await startTestSandbox();
+    // Long enough for a hint of it.
+    sandbox = await startTestSandbox({ tokens: ['a-key-of-the-sandbox-account'] });
     sluice = await startSluice({ sandbox });
     worlds = await makeWorlds(sluice, sandbox);
     for (const role of ROLES) people.set(role, await signedInAs(sluice, role));
@@ -137,6 +147,16 @@ describe('what is allowed', () => {
     },
   );
 
+  it.each(fieldCases())('$field as $role: $expected', async ({ field, role, expected }) => {
+    const { document, variables } = await FIELD_SAMPLES[field](worldOf('shared'));
+    const answer = await people.get(role)?.request(document, variables);
+    expect(answer?.body.errors).toBeUndefined();
+    const [, name = ''] = field.split('.');
+    const found = JSON.stringify(answer?.body.data);
+    if (expected === 'null' || EMPTY_FIELDS.includes(field)) expect(found).toContain(`"${name}":null`);
+    else expect(found).not.toContain(`"${name}":null`);
+  });
+
   it.each(ROLES)('PUT /profiles as %s', async (role) => {
     const response = await fetch(`${sluice.url}/profiles?id=id`, {
       method: 'PUT',
@@ -151,6 +171,20 @@ describe('what is allowed', () => {
 
 type Sharing = 'shared' | 'not shared';
 type Expected = 'ALLOWED' | 'FORBIDDEN' | 'NOT_FOUND' | 'EMPTY';
+
+/** Every guarded field × role, with what the table lets expect. */
+function fieldCases(): { field: GuardedField; role: RoleName; expected: 'shown' | 'null' }[] {
+  return (Object.keys(FIELDS) as GuardedField[]).flatMap((field) =>
+    ROLES.map((role) => {
+      const { least }: FieldRule = FIELDS[field];
+      return {
+        field,
+        role,
+        expected: ROLES.indexOf(role) < ROLES.indexOf(least) ? 'null' : 'shown',
+      } as const;
+    }),
+  );
+}
 
 /** Every operation × role × sharing, with what the table lets expect. */
 function cases(): {

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import type { Clock } from '../clock.js';
 import { BadInputError, describeError } from '../errors.js';
 import type { Logger } from '../logger.js';
-import { parseName } from '../names.js';
+import { parseName, trimAscii } from '../names.js';
 import { openBody } from './body.js';
 import { BrokenBodyError } from './broken-body-error.js';
 import { csvRowReader } from './csv-rows.js';
@@ -50,7 +50,7 @@ export async function importProfiles(
   body: Readable,
   signal?: AbortSignal,
 ): Promise<ImportReport> {
-  const idColumn = options.idColumn.trim();
+  const idColumn = trimAscii(options.idColumn);
   if (idColumn === '') {
     throw new BadInputError(
       'id',

@@ -1,6 +1,6 @@
 import type { GraphQLSchema } from 'graphql';
-import { Role, type User } from '../entities/user.js';
-import { FIELDS, isAtLeast, ruleOf } from '../security/permissions.js';
+import type { User } from '../entities/user.js';
+import { fieldRuleOf, isAtLeast, ruleOf, type FieldRule } from '../security/permissions.js';
 import { wrapFields } from './wrap-fields.js';
 
 const ROOTS = ['Query', 'Mutation', 'Subscription'];
@@ -15,17 +15,13 @@ export function guardFields(schema: GraphQLSchema): void {
     if (ROOTS.includes(type) && ruleOf(name) === undefined) {
       throw new Error(`${name} has no rule in security/permissions.ts.`);
     }
-    if (name === 'User.email') {
-      return (user, args, context, info): unknown =>
-        mayReadEmail(context.user, user as User) ? resolve(user, args, context, info) : null;
-    }
-    const least = FIELDS[name];
-    if (least === undefined) return undefined;
+    const rule = fieldRuleOf(name);
+    if (rule === undefined) return undefined;
     return (source, args, context, info): unknown =>
-      isAtLeast(context.user.role, least) ? resolve(source, args, context, info) : null;
+      mayRead(context.user, rule, source) ? resolve(source, args, context, info) : null;
   });
 }
 
-function mayReadEmail(reader: User, { id }: User): boolean {
-  return reader.role === Role.ADMINISTRATOR || reader.id === id;
+function mayRead(reader: User, { least, orOneself }: FieldRule, source: unknown): boolean {
+  return isAtLeast(reader.role, least) || (orOneself === true && (source as User).id === reader.id);
 }

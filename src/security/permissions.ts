@@ -86,21 +86,30 @@ export const OPERATIONS = {
 
 export type Operation = keyof typeof OPERATIONS;
 
-/** Whoever is below the role reads null. All are nullable in the schema. */
-export const FIELDS: Readonly<Record<string, Role>> = {
-  'Connection.host': ADMINISTRATOR,
-  'Connection.apiKeyHint': ADMINISTRATOR,
-  'Connection.consent': ADMINISTRATOR,
-  'Connection.consentDueAt': ADMINISTRATOR,
-  'Connection.exportUser': ADMINISTRATOR,
-  'Connection.checkedAt': ADMINISTRATOR,
-  'Connection.problem': ADMINISTRATOR,
-  'Connection.updatedBy': ADMINISTRATOR,
-  'ProfileAttribute.sample': CONTRIBUTOR,
-  'Rejection.email': CONTRIBUTOR,
+/** Who may read a field; everybody else reads null. All of them are nullable in the schema. */
+export interface FieldRule {
+  readonly least: Role;
+  /** A user may read it of themselves too. */
+  readonly orOneself?: true;
+}
+
+export const FIELDS = {
+  'Connection.host': administrators,
+  'Connection.apiKeyHint': administrators,
+  'Connection.consent': administrators,
+  'Connection.consentDueAt': administrators,
+  'Connection.exportUser': administrators,
+  'Connection.checkedAt': administrators,
+  'Connection.problem': administrators,
+  'Connection.updatedBy': administrators,
+  'ProfileAttribute.sample': contributors,
+  'Rejection.email': contributors,
   // The destination's own words, which may quote the address.
-  'Rejection.detail': CONTRIBUTOR,
-};
+  'Rejection.detail': contributors,
+  'User.email': { least: ADMINISTRATOR, orOneself: true },
+} as const satisfies Record<string, FieldRule>;
+
+export type GuardedField = keyof typeof FIELDS;
 
 const RANK: Readonly<Record<Role, number>> = { VIEWER: 0, CONTRIBUTOR: 1, ADMINISTRATOR: 2 };
 
@@ -111,4 +120,9 @@ export function isAtLeast(role: Role, least: Role): boolean {
 /** The rule of an operation that is only known by its name; undefined: there is none. */
 export function ruleOf(operation: string): Rule | undefined {
   return Object.hasOwn(OPERATIONS, operation) ? OPERATIONS[operation as Operation] : undefined;
+}
+
+/** The rule of a field; undefined: whoever sees the object may read it. */
+export function fieldRuleOf(field: string): FieldRule | undefined {
+  return Object.hasOwn(FIELDS, field) ? FIELDS[field as GuardedField] : undefined;
 }

@@ -18,7 +18,7 @@ import {
   type Context as SocketContext,
   type SubscribePayload,
 } from 'graphql-ws';
-import { WebSocketServer, type WebSocket } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import type { Config } from '../config.js';
 import { ConflictError, describeError, RateLimitedError, UnauthenticatedError } from '../errors.js';
 import { createContext, type Context } from '../schema/context.js';
@@ -34,6 +34,8 @@ import { acceptUpgrades } from './upgrade.js';
 /** Of RFC 6455's registry. After both, clients that reconnect by themselves do so; after the second, later and later. */
 const GOING_AWAY = 1001;
 const TRY_AGAIN_LATER = 1013;
+/** How long a client may take to answer the close of its socket before it is cut: who was shut out is out in 5 s. */
+const CLOSE_TIMEOUT_MS = 2_000;
 
 type ConnectionParams = Record<string, unknown> | undefined;
 /** What is known of a socket besides the protocol. */
@@ -68,7 +70,14 @@ export interface WebSocketParts {
  */
 export function openWebSocketDoor(http: HttpServer, parts: WebSocketParts): WebSocketDoor {
   const { config, services, entrance, format, limits } = parts;
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: limits.messageBytes, handleProtocols });
+  // Apart from the call, because @types/ws does not know `closeTimeout` yet.
+  const options = {
+    noServer: true,
+    maxPayload: limits.messageBytes,
+    handleProtocols,
+    closeTimeout: CLOSE_TIMEOUT_MS,
+  };
+  const sockets = new WebSocketServer(options);
   acceptUpgrades(http, sockets, { entrance, logger: services.logger, corsOrigins: config.corsOrigins });
   const seats = createSeats(limits.socketsPerPrincipal);
   const protocol = makeServer<ConnectionParams, Extra>({
@@ -117,6 +126,8 @@ async function admit(
         extra.socket.close(CloseCode.Forbidden, reason);
       });
       extra.socket.once('close', closed);
+      // It may have gone while it was looked up; nobody tells a second time.
+      if (extra.socket.readyState !== WebSocket.OPEN) closed();
       extra.admitted = admitted;
       return true;
     }

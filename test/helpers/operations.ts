@@ -1,5 +1,5 @@
 import type { Sandbox } from '../../sandbox/sandbox.js';
-import type { Operation } from '../../src/security/permissions.js';
+import type { GuardedField, Operation } from '../../src/security/permissions.js';
 import { connectedConnection, createExportOf, runToEnd, segmentNamed } from './flows.js';
 import { newTokenOf, newUser } from './people.js';
 import type { Sluice, Variables } from './sluice.js';
@@ -27,7 +27,7 @@ export interface Call {
 
 /** A server with a sandbox, and two worlds in it: one shared with contributors, one not. */
 export async function makeWorlds(sluice: Sluice, sandbox: World['sandbox']): Promise<World[]> {
-  await sluice.importCsv('id,email\n1,ann@example.com\n', { segment: 'All' });
+  await sluice.importCsv('id,email\n1,ann@example.com\n2,nobody@example\n', { segment: 'All' });
   const segmentId = await segmentNamed(sluice, 'All');
   const worlds: World[] = [];
   for (const shared of [true, false]) {
@@ -198,6 +198,37 @@ export const SAMPLES: Readonly<Record<GraphQLOperation, Sample>> = {
     ({ runId }) => runId,
   ),
 };
+
+const inConnection = (field: string) => `query ($id: ID!) { export(id: $id) { connection { ${field} } } }`;
+const inRejections = (field: string) =>
+  `query ($id: ID!) { exportRun(id: $id) { rejections { nodes { ${field} } } } }`;
+
+/** A query that shows each field which not everybody may read; its last key holds it. */
+export const FIELD_SAMPLES: Readonly<Record<GuardedField, Sample>> = {
+  'Connection.host': about(inConnection('host'), ({ exportId }) => exportId),
+  'Connection.apiKeyHint': about(inConnection('apiKeyHint'), ({ exportId }) => exportId),
+  'Connection.consent': about(inConnection('consent { statement }'), ({ exportId }) => exportId),
+  'Connection.consentDueAt': about(inConnection('consentDueAt'), ({ exportId }) => exportId),
+  'Connection.exportUser': about(inConnection('exportUser { id }'), ({ exportId }) => exportId),
+  'Connection.checkedAt': about(inConnection('checkedAt'), ({ exportId }) => exportId),
+  'Connection.problem': about(inConnection('problem { code }'), ({ exportId }) => exportId),
+  'Connection.updatedBy': about(inConnection('updatedBy { id }'), ({ exportId }) => exportId),
+  'ProfileAttribute.sample': plain('{ profileAttributes { sample } }'),
+  'Rejection.email': about(inRejections('email'), ({ runId }) => runId),
+  'Rejection.detail': about(inRejections('detail'), ({ runId }) => runId),
+  'User.email': async ({ sluice, segmentId, connectionId }) => {
+    // Somebody with an address, who is shown as the one who changed an export.
+    const { createUser } = await sluice.query<{ createUser: { id: string } }>(
+      'mutation { createUser(input: { displayName: "Ann", email: "ann@example.com", role: ADMINISTRATOR }) { id } }',
+    );
+    const ann = sluice.as((await newTokenOf(sluice, createUser.id)).token);
+    const id = await newExport(ann, connectionId, segmentId);
+    return { document: 'query ($id: ID!) { export(id: $id) { updatedBy { email } } }', variables: { id } };
+  },
+};
+
+/** Fields that nobody has a value of in these worlds. */
+export const EMPTY_FIELDS: readonly GuardedField[] = ['Connection.consentDueAt', 'Connection.problem'];
 
 /** What an administrator is answered nevertheless: the run of the world is not HELD. */
 export const STATE_FORBIDS: Partial<Record<GraphQLOperation, string>> = {
