@@ -11,12 +11,19 @@ const SHORT: SluiceOptions = {
 const LATE = { code: 'BAD_REQUEST', message: expect.stringContaining('too slowly') as string };
 
 /** What comes back on a connection on which nobody ends a request, until the server closes it. */
-async function holdOpen(sluice: Sluice, bytes: string): Promise<string> {
+async function holdOpen(sluice: Sluice, bytes: string, drip = ''): Promise<string> {
   const { hostname, port } = new URL(sluice.url);
   const socket = connect(Number(port), hostname);
   await once(socket, 'connect');
   if (bytes !== '') socket.write(bytes);
-  return text(socket);
+  const timer = setInterval(() => socket.write(drip), 100);
+  let heard = '';
+  socket.on('data', (data: Buffer) => (heard += data.toString()));
+  // It is written to when it is closed already: that it breaks is what is waited for.
+  socket.on('error', () => undefined);
+  await new Promise((resolve) => socket.once('close', resolve));
+  clearInterval(timer);
+  return heard;
 }
 
 function begin(sluice: Sluice, path: string, method: string, type: string): ClientRequest {
@@ -77,7 +84,11 @@ describe('a caller who is slow on purpose', () => {
   it('is cut when it has its answer and goes on sending', async () => {
     await using sluice = await startSluice(SHORT);
     const hold = async (what: string) => {
-      const answer = await holdOpen(sluice, `${what} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{`);
+      const answer = await holdOpen(
+        sluice,
+        `${what} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{`,
+        ' ',
+      );
       return [what, answer.slice(0, 'HTTP/1.1 200'.length)];
     };
     const statuses = {
