@@ -2,6 +2,7 @@ import { Failure, messageOf, UsageError } from '../client/failure.js';
 import { Interruption, interruptionSignal } from '../client/interruption.js';
 import { createNarrator } from '../demo/narrator.js';
 import type { Bench, Measurement } from './bench.js';
+import { dynamicSegment } from './benches/dynamic-segment.js';
 import { firstRun } from './benches/first-run.js';
 import { importBench } from './benches/import.js';
 import { noChange } from './benches/no-change.js';
@@ -11,7 +12,15 @@ import { whileBusy } from './benches/while-busy.js';
 import { readOptions, usage, type BenchOptions } from './options.js';
 import { describeReport, jsonReport, reportOf } from './report.js';
 
-const BENCHES: readonly Bench[] = [importBench, firstRun, noChange, onePercent, realLimits, whileBusy];
+const BENCHES: readonly Bench[] = [
+  importBench,
+  firstRun,
+  noChange,
+  onePercent,
+  realLimits,
+  whileBusy,
+  dynamicSegment,
+];
 
 process.exitCode = await main(process.argv.slice(2));
 

@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { Clock } from '../clock.js';
 import { isUniqueViolation, type Database } from '../database.js';
 import { ExportSegment } from '../entities/export.js';
-import { Segment, SegmentKind, SegmentState } from '../entities/segment.js';
+import { Segment, SegmentKind, SegmentSize, SegmentState } from '../entities/segment.js';
 import { BadInputError, ConflictError, NotFoundError } from '../errors.js';
 import { newId } from '../ids.js';
 import { readPage, type Page, type PageRequest } from '../page.js';
@@ -65,6 +65,7 @@ export async function removeSegment(services: GenerationServices, id: string): P
       );
     }
     await manager.delete(Segment, id);
+    await manager.delete(SegmentSize, { segmentId: id });
   });
   await removeSupersededGenerations(services);
   return true;
@@ -80,13 +81,39 @@ export async function listSegments({ database }: Reads, page: PageRequest): Prom
   return readPage(database.reader.createQueryBuilder(Segment, 'segment'), page, 'ASC');
 }
 
-/** A segment that has no members yet and is not stored. */
-export function newSegment(name: string, clock: Clock): Segment {
+/** Null: there is none. */
+export async function findSegmentNamed({ database }: Reads, name: string): Promise<Segment | null> {
+  return database.reader.findOneBy(Segment, { name });
+}
+
+/** How large the segment was whenever its members were given or evaluated, the latest first. */
+export async function listSizes(
+  { database }: Reads,
+  segmentId: string,
+  page: PageRequest,
+): Promise<Page<SegmentSize>> {
+  const query = database.reader.createQueryBuilder(SegmentSize, 'size');
+  return readPage(query.where('size.segmentId = :segmentId', { segmentId }), page, 'DESC');
+}
+
+/** @throws {BadInputError} when a rule decides who belongs to the segment. */
+export function refuseToFillDynamic(segment: Segment | null): void {
+  if (segment?.kind !== SegmentKind.DYNAMIC) return;
+  throw new BadInputError(
+    'segment',
+    `A rule decides who belongs to the segment "${segment.name}", so that no import can.`,
+    'Import the profiles without segment=, or into a segment of another name.',
+  );
+}
+
+/** A segment that has no members yet and is not stored. @param rule null: it is static. */
+export function newSegment(name: string, clock: Clock, rule: Segment['rule'] = null): Segment {
   return Object.assign(new Segment(), {
     id: newId(),
     name,
-    kind: SegmentKind.STATIC,
+    kind: rule === null ? SegmentKind.STATIC : SegmentKind.DYNAMIC,
     state: SegmentState.ACTIVE,
+    rule,
     memberCount: 0,
     generation: null,
     evaluatedAt: null,
@@ -120,17 +147,23 @@ async function change(
   });
 }
 
-async function findSegment(manager: EntityManager, id: string): Promise<Segment> {
+/** @throws {NotFoundError} */
+export async function findSegment(manager: EntityManager, id: string): Promise<Segment> {
   const segment = await manager.findOneBy(Segment, { id });
   if (segment === null) throw new NotFoundError('segment');
   return segment;
 }
 
-async function refusingTakenNames<T>(name: string, write: () => Promise<T>): Promise<T> {
+/** @throws {ConflictError} when `write` finds the name taken. */
+export async function refusingTakenNames<T>(name: string, write: () => Promise<T>): Promise<T> {
   try {
     return await write();
   } catch (error: unknown) {
     if (!isUniqueViolation(error)) throw error;
-    throw new ConflictError(`There is a segment named "${name}" already.`, 'Choose another name.', 'name');
+    throw nameTaken(name);
   }
+}
+
+export function nameTaken(name: string): ConflictError {
+  return new ConflictError(`There is a segment named "${name}" already.`, 'Choose another name.', 'name');
 }

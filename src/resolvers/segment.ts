@@ -1,18 +1,20 @@
-import { Arg, Args, Ctx, ID, Mutation, Query, Resolver } from 'type-graphql';
-import { Segment, SegmentState } from '../entities/segment.js';
+import { GraphQLJSONObject } from 'graphql-scalars';
+import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Segment, SegmentState, type SegmentSize } from '../entities/segment.js';
 import type { Page } from '../page.js';
 import {
-  createSegment,
-  getSegment,
-  listSegments,
-  removeSegment,
-  setSegmentState,
-  updateSegment,
-} from '../profiles/segments.js';
+  changeSegment,
+  makeSegment,
+  previewSegment,
+  refreshSegment,
+  switchSegment,
+} from '../profiles/dynamic-segments.js';
+import { getSegment, listSegments, listSizes, removeSegment } from '../profiles/segments.js';
 import { authorise, type Context } from '../schema/context.js';
 import { PageArguments } from '../schema/page-arguments.js';
-import { SegmentPage } from '../schema/pages.js';
-import { CreateSegmentInput, UpdateSegmentInput } from '../schema/segment-inputs.js';
+import { SegmentPage, SegmentSizePage } from '../schema/pages.js';
+import { previewOf, SegmentPreviewType } from '../schema/segment-preview.js';
+import { CreateSegmentInput, RULE, UpdateSegmentInput } from '../schema/segment-inputs.js';
 
 @Resolver(() => Segment)
 export class SegmentResolver {
@@ -31,21 +33,36 @@ export class SegmentResolver {
     return getSegment(context.services, id);
   }
 
+  @Query(() => SegmentPreviewType, {
+    description:
+      'How many profiles a rule finds now, and the first 100 of them. Stores nothing. Codes: BAD_USER_INPUT for a rule ' +
+      'that cannot be used; `field` is the place in it.',
+  })
+  async previewSegment(
+    @Arg('rule', () => GraphQLJSONObject, { description: RULE }) rule: Record<string, unknown>,
+    @Ctx() context: Context,
+  ): Promise<SegmentPreviewType> {
+    authorise(context);
+    return previewOf(await previewSegment(context.services, rule));
+  }
+
   @Mutation(() => Segment, {
     description:
-      'Makes a segment without members; an import of profiles gives it some. ' +
-      'Codes: BAD_USER_INPUT, CONFLICT when the name is taken.',
+      'Makes a segment: a static one without members, which an import of profiles gives it; or a dynamic one with the ' +
+      'members that its rule finds. Codes: BAD_USER_INPUT, CONFLICT when the name is taken.',
   })
   createSegment(
     @Arg('input', () => CreateSegmentInput, { description: 'The new segment.' }) input: CreateSegmentInput,
     @Ctx() context: Context,
   ): Promise<Segment> {
     authorise(context);
-    return createSegment(context.services, input);
+    return makeSegment(context.services, input);
   }
 
   @Mutation(() => Segment, {
-    description: 'Changes a segment. Codes: NOT_FOUND, BAD_USER_INPUT, CONFLICT when the name is taken.',
+    description:
+      'Changes a segment; with its rule its members change, both at once. Codes: NOT_FOUND, BAD_USER_INPUT, CONFLICT ' +
+      'when the name is taken.',
   })
   updateSegment(
     @Arg('id', () => ID, { description: 'The id of the segment.' }) id: string,
@@ -53,11 +70,26 @@ export class SegmentResolver {
     @Ctx() context: Context,
   ): Promise<Segment> {
     authorise(context);
-    return updateSegment(context.services, id, input);
+    return changeSegment(context.services, id, input);
   }
 
   @Mutation(() => Segment, {
-    description: 'Lets exports use the segment, or pass over it. A run under way goes on. Codes: NOT_FOUND.',
+    description:
+      'Evaluates a dynamic segment again. Codes: NOT_FOUND, CONFLICT when it is static or inactive, BAD_USER_INPUT ' +
+      'when its rule cannot be used any more.',
+  })
+  refreshSegment(
+    @Arg('id', () => ID, { description: 'The id of the segment.' }) id: string,
+    @Ctx() context: Context,
+  ): Promise<Segment> {
+    authorise(context);
+    return refreshSegment(context.services, id);
+  }
+
+  @Mutation(() => Segment, {
+    description:
+      'Lets exports use the segment, or pass over it. A run under way goes on. A dynamic segment that becomes active is ' +
+      'evaluated. Codes: NOT_FOUND, BAD_USER_INPUT when its rule cannot be used any more.',
   })
   setSegmentState(
     @Arg('id', () => ID, { description: 'The id of the segment.' }) id: string,
@@ -65,7 +97,7 @@ export class SegmentResolver {
     @Ctx() context: Context,
   ): Promise<Segment> {
     authorise(context);
-    return setSegmentState(context.services, id, state);
+    return switchSegment(context.services, id, state);
   }
 
   @Mutation(() => Boolean, {
@@ -77,5 +109,18 @@ export class SegmentResolver {
   ): Promise<boolean> {
     authorise(context);
     return removeSegment(context.services, id);
+  }
+
+  @FieldResolver(() => SegmentSizePage, {
+    description:
+      'How large it was whenever its members were given or evaluated, the latest first. Codes: BAD_USER_INPUT.',
+  })
+  history(
+    @Root() { id }: Segment,
+    @Args(() => PageArguments) page: PageArguments,
+    @Ctx() context: Context,
+  ): Promise<Page<SegmentSize>> {
+    authorise(context);
+    return listSizes(context.services, id, page);
   }
 }

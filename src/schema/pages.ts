@@ -3,7 +3,7 @@ import { Connection } from '../entities/connection.js';
 import { ExportRun } from '../entities/export-run.js';
 import { Export } from '../entities/export.js';
 import { Rejection } from '../entities/rejection.js';
-import { Segment } from '../entities/segment.js';
+import { Segment, SegmentSize } from '../entities/segment.js';
 import type { Page } from '../page.js';
 
 @ObjectType({ description: 'Where a page ends, and whether another follows.' })
@@ -47,3 +47,6 @@ export class RejectionPage extends pageOf(Rejection) {}
 
 @ObjectType({ description: 'A part of the list of segments.' })
 export class SegmentPage extends pageOf(Segment) {}
+
+@ObjectType({ description: 'A part of the list of sizes that a segment had.' })
+export class SegmentSizePage extends pageOf(SegmentSize) {}

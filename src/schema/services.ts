@@ -2,10 +2,10 @@ import type { ConnectionServices } from '../connections/services.js';
 import type { Queue } from '../exports/queue.js';
 import type { EngineServices } from '../exports/run-context.js';
 import type { HeldRunsWatch } from '../jobs/held-runs.js';
-import type { GenerationServices } from '../profiles/generations.js';
+import type { SegmentEvaluationServices } from '../profiles/evaluate-segment.js';
 
 /** Everything that the server is made of, built once in server/compose.ts. Each function takes what it needs of it. */
-export interface Services extends ConnectionServices, EngineServices, GenerationServices {
+export interface Services extends ConnectionServices, EngineServices, SegmentEvaluationServices {
   readonly queue: Queue;
   readonly heldRuns: HeldRunsWatch;
 }

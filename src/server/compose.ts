@@ -19,6 +19,8 @@ export interface Surroundings {
   readonly logger: Logger;
   /** Breaks off the calls to destinations that are under way. */
   readonly stopping: AbortSignal;
+  /** Breaks off what takes its time for a caller: it aborts before the doors close. */
+  readonly closing: AbortSignal;
 }
 
 const MINUTE_MS = 60_000;
@@ -27,7 +29,8 @@ const MINUTE_MS = 60_000;
  * Builds everything, once. Nothing moves yet except the database, which is open.
  * @throws if the secret key or the database file cannot be used.
  */
-export async function compose(config: Config, { clock, logger, stopping }: Surroundings): Promise<Services> {
+export async function compose(config: Config, surroundings: Surroundings): Promise<Services> {
+  const { clock, logger, stopping, closing } = surroundings;
   const secretBox = createSecretBox(loadSecretKeys(config));
   const hostPolicy = { suffixes: config.destinationSuffixes, sandboxHosts: config.sandboxHosts };
   const { sandboxTimeScale } = config;
@@ -51,5 +54,6 @@ export async function compose(config: Config, { clock, logger, stopping }: Surro
     scratchDirectory: config.dataFolder,
     runDeadlineMs: config.runDeadlineMinutes * MINUTE_MS,
     pinnedGenerations,
+    closing,
   };
 }

@@ -43,13 +43,12 @@ export async function startServer(
     );
   }
   const release = await claimDatabase(config.databaseFile);
-  const stopping = new AbortController();
-  const services = await compose(config, { clock, logger, stopping: stopping.signal }).catch(
-    async (error: unknown) => {
-      await release();
-      throw error;
-    },
-  );
+  const [stopping, closing] = [new AbortController(), new AbortController()];
+  const surroundings = { clock, logger, stopping: stopping.signal, closing: closing.signal };
+  const services = await compose(config, surroundings).catch(async (error: unknown) => {
+    await release();
+    throw error;
+  });
   // In this order nobody is told of an end that is none, and nothing is written to a closed database.
   const putDown = async () => {
     services.hub.close();
@@ -75,6 +74,7 @@ export async function startServer(
     logger.child({}, { level: 'info' }).info({ url: doors.url }, 'listening');
     const shutDown = async () => {
       logger.info('stopping');
+      closing.abort();
       await doors.close();
       await putDown();
       logger.info('stopped');
