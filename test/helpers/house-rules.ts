@@ -24,7 +24,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'src/people',
     'src/connections',
   ],
-  'src/jobs': ['kernel', 'src/entities', 'src/exports'],
+  'src/jobs': ['kernel', 'src/entities', 'src/profiles', 'src/exports'],
+  'src/webhooks': ['kernel', 'src/entities', 'src/security', 'src/exports'],
   'src/schema': [
     'kernel',
     'src/entities',
@@ -35,6 +36,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'src/connections',
     'src/exports',
     'src/jobs',
+    'src/webhooks',
   ],
   'src/resolvers': [
     'kernel',
@@ -45,6 +47,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'src/connections',
     'src/exports',
     'src/jobs',
+    'src/webhooks',
     'src/schema',
   ],
   'src/server': [
@@ -58,6 +61,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'src/connections',
     'src/exports',
     'src/jobs',
+    'src/webhooks',
     'src/schema',
     'src/resolvers',
   ],
