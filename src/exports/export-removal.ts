@@ -3,8 +3,10 @@ import { execute } from '../bulk-sql.js';
 import type { Database } from '../database.js';
 import { Batch } from '../entities/batch.js';
 import { ExportRun, RunRequest } from '../entities/export-run.js';
+import { ExportSchedule } from '../entities/export-schedule.js';
 import { Export, ExportSegment } from '../entities/export.js';
 import { Ledger } from '../entities/ledger.js';
+import { Trigger } from '../entities/trigger.js';
 import type { User } from '../entities/user.js';
 import { ConflictError, NotFoundError } from '../errors.js';
 import { UNFINISHED } from './run-states.js';
@@ -13,7 +15,7 @@ import { UNFINISHED } from './run-states.js';
 const CHUNK = 10_000;
 
 /**
- * Removes an export with its runs and everything that was noted of them. Contacts at the destination stay.
+ * Removes an export with its runs, its triggers and everything that was noted of them. Contacts at the destination stay.
  * @throws {NotFoundError}; {ConflictError} while a run is queued or active.
  */
 export async function removeExport(
@@ -31,6 +33,8 @@ export async function removeExport(
     }
     await manager.delete(Export, { id });
     await manager.delete(ExportSegment, { exportId: id });
+    await manager.delete(ExportSchedule, { exportId: id });
+    await manager.delete(Trigger, { exportId: id });
     await manager.delete(RunRequest, { exportId: id });
   });
   await removeTracesOfExports(services);

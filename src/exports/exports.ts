@@ -1,3 +1,4 @@
+import { ExportSchedule } from '../entities/export-schedule.js';
 import { Export, ExportSegment, type LeaverPolicy, type Mapping } from '../entities/export.js';
 import type { User } from '../entities/user.js';
 import { ConflictError } from '../errors.js';
@@ -13,6 +14,7 @@ import {
   type UsableConnection,
 } from './export-input.js';
 import { findExport, getExport } from './find-exports.js';
+import { parseSchedule, writeSchedule, type ScheduleWish } from './schedules.js';
 
 export interface NewExport {
   readonly name: string;
@@ -23,6 +25,8 @@ export interface NewExport {
   readonly leavers: LeaverPolicy;
   readonly leaverHoldPercent: number;
   readonly runAutomations: boolean;
+  /** Left out: on, with every refresh. */
+  readonly schedule?: ScheduleWish | null;
 }
 
 /** What is left out, or null, stays as it is. */
@@ -34,6 +38,7 @@ export interface ExportChanges {
   readonly leavers?: LeaverPolicy | null;
   readonly leaverHoldPercent?: number | null;
   readonly runAutomations?: boolean | null;
+  readonly schedule?: ScheduleWish | null;
 }
 
 /**
@@ -45,6 +50,7 @@ export async function createExport(services: ExportServices, actor: User, input:
   const { reader } = services.database;
   const name = parseExportName(input.name);
   const leaverHoldPercent = parseHoldPercent(input.leaverHoldPercent);
+  const schedule = parseSchedule(input.schedule);
   const mapping = await parseMapping(services, input.mapping);
   const segmentIds = await parseSegmentIds(reader, input.segmentIds);
   const checked = await usableConnection(reader, input.connectionId);
@@ -68,6 +74,7 @@ export async function createExport(services: ExportServices, actor: User, input:
     await assertSameAccount(manager, checked);
     await manager.insert(Export, created);
     await writeSegments(manager, created.id, segmentIds);
+    await writeSchedule(manager, services.clock, created.id, schedule);
   });
   return created;
 }
@@ -86,6 +93,7 @@ export async function updateExport(
   const before = await getExport(services, id);
   const name = ifGiven(changes.name, parseExportName);
   const leaverHoldPercent = ifGiven(changes.leaverHoldPercent, parseHoldPercent);
+  const schedule = ifGiven(changes.schedule, (input) => parseSchedule(input));
   const mapping = await ifGiven(changes.mapping, (input) => parseMapping(services, input));
   const segmentIds = await ifGiven(changes.segmentIds, (ids) => parseSegmentIds(reader, ids));
   const moved = await ifGiven(changes.listId, async (listId) => {
@@ -98,6 +106,7 @@ export async function updateExport(
       assertStillAttached(found, moved.checked);
     }
     if (segmentIds !== undefined) await writeSegments(transaction.manager, id, segmentIds);
+    if (schedule !== undefined) await writeSchedule(transaction.manager, services.clock, id, schedule);
     // What was not asked for stays as it is now: somebody may have changed it since `before`.
     return {
       name: name ?? found.name,
@@ -130,6 +139,8 @@ export async function duplicateExport(
       copy.id,
       uses.map((use) => use.segmentId),
     );
+    const schedule = await manager.findOneByOrFail(ExportSchedule, { exportId: id });
+    await writeSchedule(manager, services.clock, copy.id, schedule);
     return copy;
   });
 }

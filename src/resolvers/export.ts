@@ -1,6 +1,7 @@
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { Connection } from '../entities/connection.js';
 import { ExportRun } from '../entities/export-run.js';
+import { ExportSchedule } from '../entities/export-schedule.js';
 import { Export } from '../entities/export.js';
 import { Segment } from '../entities/segment.js';
 import { User } from '../entities/user.js';
@@ -133,6 +134,12 @@ export class ExportResolver {
   async segments(@Root() { id }: Export, @Ctx() context: Context): Promise<Segment[]> {
     authorise(context);
     return (await context.loaders.segments(id)) ?? [];
+  }
+
+  @FieldResolver(() => ExportSchedule, { description: 'When it runs by itself.' })
+  schedule(@Root() { id }: Export, @Ctx() context: Context): Promise<ExportSchedule | null> {
+    authorise(context);
+    return context.loaders.schedule(id);
   }
 
   @FieldResolver(() => AccessLevel, { description: 'What the caller may do with it.' })

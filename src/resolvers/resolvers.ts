@@ -5,6 +5,8 @@ import { ExportPlanResolver } from './export-plan.js';
 import { ExportRunResolver } from './export-run.js';
 import { ExportResolver } from './export.js';
 import { ProfileResolver } from './profile.js';
+import { RefreshResolver, RefreshStepResolver } from './refresh.js';
+import { ScheduleResolver } from './schedule.js';
 import { SegmentResolver } from './segment.js';
 import { UserResolver } from './user.js';
 
@@ -17,6 +19,9 @@ export const resolvers = [
   ExportResolver,
   ExportRunResolver,
   ProfileResolver,
+  RefreshResolver,
+  RefreshStepResolver,
+  ScheduleResolver,
   SegmentResolver,
   UserResolver,
 ] as const;

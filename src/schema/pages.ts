@@ -2,6 +2,7 @@ import { Field, Int, ObjectType, type ClassType } from 'type-graphql';
 import { Connection } from '../entities/connection.js';
 import { ExportRun } from '../entities/export-run.js';
 import { Export } from '../entities/export.js';
+import { Refresh } from '../entities/refresh.js';
 import { Rejection } from '../entities/rejection.js';
 import { Segment, SegmentSize } from '../entities/segment.js';
 import type { Page } from '../page.js';
@@ -41,6 +42,9 @@ export class ExportPage extends pageOf(Export) {}
 
 @ObjectType({ description: 'A part of a list of runs.' })
 export class ExportRunPage extends pageOf(ExportRun) {}
+
+@ObjectType({ description: 'A part of the list of refreshes.' })
+export class RefreshPage extends pageOf(Refresh) {}
 
 @ObjectType({ description: 'A part of the list of people that a run did not deliver.' })
 export class RejectionPage extends pageOf(Rejection) {}

@@ -1,6 +1,8 @@
 import type { ConnectionServices } from '../connections/services.js';
 import type { Queue } from '../exports/queue.js';
 import type { EngineServices } from '../exports/run-context.js';
+import type { Refresher } from '../jobs/refresher.js';
+import type { Scheduler } from '../jobs/scheduler.js';
 import type { HeldRunsWatch } from '../jobs/held-runs.js';
 import type { SegmentEvaluationServices } from '../profiles/evaluate-segment.js';
 
@@ -8,4 +10,6 @@ import type { SegmentEvaluationServices } from '../profiles/evaluate-segment.js'
 export interface Services extends ConnectionServices, EngineServices, SegmentEvaluationServices {
   readonly queue: Queue;
   readonly heldRuns: HeldRunsWatch;
+  readonly refresher: Refresher;
+  readonly scheduler: Scheduler;
 }

@@ -7,6 +7,9 @@ import { pinnedGenerations } from '../exports/generations.js';
 import { createProgressHub } from '../exports/progress-hub.js';
 import { createHeldRunsWatch } from '../jobs/held-runs.js';
 import { createInProcessQueue } from '../jobs/in-process-queue.js';
+import { createRefresher } from '../jobs/refresher.js';
+import { createScheduler } from '../jobs/scheduler.js';
+import type { Ticker } from '../jobs/ticker.js';
 import type { Logger } from '../logger.js';
 import type { Services } from '../schema/services.js';
 import { createSecretBox } from '../security/secret-box.js';
@@ -17,6 +20,8 @@ import { dataModel } from './data-model.js';
 export interface Surroundings {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Tells when to look what is due. */
+  readonly ticker: Ticker;
   /** Breaks off the calls to destinations that are under way. */
   readonly stopping: AbortSignal;
   /** Breaks off what takes its time for a caller: it aborts before the doors close. */
@@ -30,7 +35,7 @@ const MINUTE_MS = 60_000;
  * @throws if the secret key or the database file cannot be used.
  */
 export async function compose(config: Config, surroundings: Surroundings): Promise<Services> {
-  const { clock, logger, stopping, closing } = surroundings;
+  const { clock, logger, ticker, stopping, closing } = surroundings;
   const secretBox = createSecretBox(loadSecretKeys(config));
   const hostPolicy = { suffixes: config.destinationSuffixes, sandboxHosts: config.sandboxHosts };
   const { sandboxTimeScale } = config;
@@ -39,6 +44,8 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
   const hub = createProgressHub({ reader: database.reader, clock, logger });
   const heldBell = createBell(clock);
   const queue = createInProcessQueue({ clock, logger });
+  const refreshing = { database, clock, logger, queue, hub, closing, pinnedGenerations };
+  const refresher = createRefresher(refreshing);
   return {
     database,
     clock,
@@ -50,6 +57,8 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     queue,
     heldBell,
     heldRuns: createHeldRunsWatch({ database, clock, logger, queue, hub, heldBell }),
+    refresher,
+    scheduler: createScheduler({ ...refreshing, refresher, ticker, chores: [] }),
     // Beside the database: a disk that has room for people's data, and is for its owner alone.
     scratchDirectory: config.dataFolder,
     runDeadlineMs: config.runDeadlineMinutes * MINUTE_MS,

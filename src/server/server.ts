@@ -3,6 +3,7 @@ import { describeConfig, type Config } from '../config.js';
 import { removeTracesOfExports } from '../exports/export-removal.js';
 import { pumpAccount } from '../exports/pump.js';
 import { accountsWithWork } from '../exports/runs.js';
+import { createCronTicker } from '../jobs/ticker.js';
 import { createLogger } from '../logger.js';
 import { ensureAdministrator, type FirstToken } from '../people/administrator.js';
 import { removeAbandonedGenerations } from '../profiles/generations.js';
@@ -32,9 +33,9 @@ const CALLS_GRACE_MS = 3_000;
  */
 export async function startServer(
   config: Config,
-  overrides: Partial<Pick<Surroundings, 'clock' | 'logger'>> = {},
+  overrides: Partial<Pick<Surroundings, 'clock' | 'logger' | 'ticker'>> = {},
 ): Promise<Server> {
-  const { clock = systemClock, logger = createLogger(config.logLevel) } = overrides;
+  const { clock = systemClock, logger = createLogger(config.logLevel), ticker = createCronTicker() } = overrides;
   logger.info({ settings: describeConfig(config) }, 'starting');
   if (config.sandboxHosts.length > 0) {
     logger.warn(
@@ -44,7 +45,7 @@ export async function startServer(
   }
   const release = await claimDatabase(config.databaseFile);
   const [stopping, closing] = [new AbortController(), new AbortController()];
-  const surroundings = { clock, logger, stopping: stopping.signal, closing: closing.signal };
+  const surroundings = { clock, logger, ticker, stopping: stopping.signal, closing: closing.signal };
   const services = await compose(config, surroundings).catch(async (error: unknown) => {
     await release();
     throw error;
@@ -55,6 +56,9 @@ export async function startServer(
     const breakOff = setTimeout(() => {
       stopping.abort();
     }, CALLS_GRACE_MS);
+    closing.abort();
+    await services.scheduler.stop();
+    await services.refresher.stop();
     await services.heldRuns.stop();
     await services.queue.stop();
     clearTimeout(breakOff);
@@ -69,6 +73,8 @@ export async function startServer(
     await takeUpWork(services);
     // After it: whom it cancels, a worker ends.
     services.heldRuns.start();
+    await services.refresher.start();
+    await services.scheduler.start();
     const doors = await openDoors(config, services);
     // Whatever the log level: who started the server waits for this line.
     logger.child({}, { level: 'info' }).info({ url: doors.url }, 'listening');

@@ -7,6 +7,7 @@ import { createClient, type Client } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import type { Clock } from '../../src/clock.js';
 import { readConfig } from '../../src/config.js';
+import type { Ticker } from '../../src/jobs/ticker.js';
 import { createLogger, type Logger } from '../../src/logger.js';
 import { startServer, type Server } from '../../src/server/server.js';
 import { noteStart, noteStop } from './leaks.js';
@@ -15,6 +16,8 @@ export interface SluiceOptions {
   /** Settings beside, or instead of, those of the helper. */
   readonly env?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
+  /** Tells when to look what is due; without it, every second. */
+  readonly ticker?: Ticker;
   /** A destination that may be called; its time passes as good as without quota. */
   readonly sandbox?: { readonly host: string };
   /** The data folder of an earlier server, to go on with; without it each server gets its own, and removes it. */
@@ -66,7 +69,8 @@ export async function startSluice(options: SluiceOptions = {}): Promise<Sluice> 
   });
   const log: LogLine[] = [];
   const logger = loggerInto(log, config.logLevel);
-  const server = await startServer(config, { logger, ...(options.clock && { clock: options.clock }) });
+  const { clock, ticker } = options;
+  const server = await startServer(config, { logger, ...(clock && { clock }), ...(ticker && { ticker }) });
   const sluice = new Sluice(server, config.adminToken ?? '', folder, options.folder === undefined, log);
   noteStart(sluice, `sluice at ${server.url}`);
   return sluice;
