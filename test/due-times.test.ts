@@ -3,7 +3,9 @@ import { dueTimes, nextDues, parseTimetable, parseTimeZone } from '../src/export
 /** The moments in UTC, like `03-29 01:00`. */
 function due(cron: string, timeZone: string, after: string, count: number): string[] {
   const timetable = parseTimetable(cron, timeZone, 'schedule');
-  return dueTimes(timetable, Date.parse(after), count).map((moment) => moment.toISOString().slice(5, 16).replace('T', ' '));
+  return dueTimes(timetable, Date.parse(after), count).map((moment) =>
+    moment.toISOString().slice(5, 16).replace('T', ' '),
+  );
 }
 
 describe('a time that does not exist is due at the next valid minute, and the day after at its own', () => {
@@ -25,7 +27,9 @@ describe('a time that exists twice is due once', () => {
   ])('%s, %s', (timeZone, cron, after, moments) => {
     expect(due(cron, timeZone, after, 2)).toEqual(moments);
     // Asked in between, as after a restart, it is not due a second time either.
-    const between = new Date(Date.parse(`2026-${moments[0]?.replace(' ', 'T') ?? ''}Z`) + 60_000).toISOString();
+    const between = new Date(
+      Date.parse(`2026-${moments[0]?.replace(' ', 'T') ?? ''}Z`) + 60_000,
+    ).toISOString();
     expect(due(cron, timeZone, between, 1)).toEqual(moments.slice(1));
   });
 });
@@ -35,7 +39,12 @@ describe('what recurs evenly goes on evenly', () => {
     ['Europe/Prague', '*/30 * * * *', '2026-03-29T00:00Z', ['03-29 00:30', '03-29 01:00', '03-29 01:30']],
     ['Europe/Prague', '*/30 * * * *', '2026-10-25T00:00Z', ['10-25 00:30', '10-25 01:00', '10-25 01:30']],
     ['America/New_York', '0 * * * *', '2026-11-01T04:30Z', ['11-01 05:00', '11-01 06:00', '11-01 07:00']],
-    ['Australia/Lord_Howe', '*/15 * * * *', '2026-04-04T14:40Z', ['04-04 14:45', '04-04 15:00', '04-04 15:15']],
+    [
+      'Australia/Lord_Howe',
+      '*/15 * * * *',
+      '2026-04-04T14:40Z',
+      ['04-04 14:45', '04-04 15:00', '04-04 15:15'],
+    ],
   ])('%s, %s, from %s', (timeZone, cron, after, moments) => {
     expect(due(cron, timeZone, after, 3)).toEqual(moments);
   });
@@ -50,7 +59,11 @@ describe('a cron expression', () => {
       '01-05 08:00',
     ]);
     expect(due('0 0 29 2 *', 'UTC', '2026-01-02T00:00Z', 1)).toEqual(['02-29 00:00']);
-    expect(due('0 0 1 * SUN', 'UTC', '2026-01-02T00:00Z', 3)).toEqual(['01-04 00:00', '01-11 00:00', '01-18 00:00']);
+    expect(due('0 0 1 * SUN', 'UTC', '2026-01-02T00:00Z', 3)).toEqual([
+      '01-04 00:00',
+      '01-11 00:00',
+      '01-18 00:00',
+    ]);
     expect(parseTimetable('  0   7 * * *  ', 'europe/prague', 'schedule')).toEqual({
       cron: '0 7 * * *',
       timeZone: 'Europe/Prague',
@@ -85,15 +98,21 @@ describe('a cron expression', () => {
     );
   });
 
-  it.each(['*/5 * * * *', '0,55 * * * *', '2,57 0,23 * * *', '59 23 * * *'])('like "%s" is not too fast', (cron) => {
-    expect(parseTimetable(cron, 'UTC', 'schedule').cron).toBe(cron);
-  });
+  it.each(['*/5 * * * *', '0,55 * * * *', '2,57 0,23 * * *', '59 23 * * *'])(
+    'like "%s" is not too fast',
+    (cron) => {
+      expect(parseTimetable(cron, 'UTC', 'schedule').cron).toBe(cron);
+    },
+  );
 });
 
 describe('a time zone', () => {
-  it.each(['Europe/Prague', 'UTC', 'Asia/Calcutta', 'Asia/Kolkata', 'Australia/Lord_Howe'])('%s is known', (name) => {
-    expect(parseTimeZone(name, 'timeZone')).toBe(name);
-  });
+  it.each(['Europe/Prague', 'UTC', 'Asia/Calcutta', 'Asia/Kolkata', 'Australia/Lord_Howe'])(
+    '%s is known',
+    (name) => {
+      expect(parseTimeZone(name, 'timeZone')).toBe(name);
+    },
+  );
 
   it.each([
     ['Europe/Prag', 'Did you mean Europe/Prague?'],

@@ -1,14 +1,19 @@
-import { join } from 'node:path';
 import { systemClock } from '../src/clock.js';
-import { openDatabase } from '../src/database.js';
 import { createScheduler } from '../src/jobs/scheduler.js';
-import { createLogger } from '../src/logger.js';
-import { dataModel } from '../src/server/data-model.js';
+import { openBeside, servicesBeside } from './helpers/beside.js';
 import { createCalendar } from './helpers/calendar.js';
 import { exportOf, finish, people, startEngine, stoppedTime } from './helpers/engine.js';
 import { connectedConnection, startRun } from './helpers/flows.js';
 import { startTestSandbox } from './helpers/sandbox.js';
-import { enable, runs, RUN, schedule, scheduledExport, scheduleOf, type RunAnswer } from './helpers/schedule-calls.js';
+import {
+  enable,
+  runs,
+  RUN,
+  schedule,
+  scheduledExport,
+  scheduleOf,
+  type RunAnswer,
+} from './helpers/schedule-calls.js';
 import { startSluice, temporaryFolder, type Sluice } from './helpers/sluice.js';
 
 const HOUR_MS = 3_600_000;
@@ -51,7 +56,9 @@ describe('the schedule of an export', () => {
     expect(await runs(sluice)).toEqual([]);
     await calendar.turnTo('2026-01-05T06:30:00Z');
     await calendar.tick();
-    expect(await finishAll(sluice)).toMatchObject([{ trigger: 'SCHEDULE', state: 'SUCCEEDED', requestedBy: null }]);
+    expect(await finishAll(sluice)).toMatchObject([
+      { trigger: 'SCHEDULE', state: 'SUCCEEDED', requestedBy: null },
+    ]);
     await calendar.turnTo('2026-01-06T06:29:58Z');
     expect(await runs(sluice)).toHaveLength(1);
     await calendar.turnTo('2026-01-06T06:30:01Z');
@@ -68,17 +75,20 @@ describe('the schedule of an export', () => {
     ['Europe/Prague', '30 2 * * *', '2026-10-24T22:00:00Z', '2026-10-25T00:30'],
     ['America/New_York', '30 1 * * *', '2026-11-01T04:00:00Z', '2026-11-01T05:30'],
     ['Australia/Lord_Howe', '45 1 * * *', '2026-04-04T12:00:00Z', '2026-04-04T14:45'],
-  ])('runs once in the night in which the clocks change: %s, %s from %s', async (zone, cron, from, expected) => {
-    const calendar = createCalendar(from);
-    await using engine = await startEngine({ sluice: calendar.options });
-    const { sluice } = engine;
-    await scheduledExport(engine, cron, zone);
-    for (let minute = 0; minute <= 6 * 60; minute += 15) {
-      await calendar.turnTo(new Date(Date.parse(from) + minute * 60_000).toISOString());
-      await finishAll(sluice);
-    }
-    expect((await runs(sluice)).map(({ queuedAt }) => queuedAt.slice(0, 16))).toEqual([expected]);
-  });
+  ])(
+    'runs once in the night in which the clocks change: %s, %s from %s',
+    async (zone, cron, from, expected) => {
+      const calendar = createCalendar(from);
+      await using engine = await startEngine({ sluice: calendar.options });
+      const { sluice } = engine;
+      await scheduledExport(engine, cron, zone);
+      for (let minute = 0; minute <= 6 * 60; minute += 15) {
+        await calendar.turnTo(new Date(Date.parse(from) + minute * 60_000).toISOString());
+        await finishAll(sluice);
+      }
+      expect((await runs(sluice)).map(({ queuedAt }) => queuedAt.slice(0, 16))).toEqual([expected]);
+    },
+  );
 
   it('starts one run after the server was down for days, and none when nothing fell due', async () => {
     await using folder = await temporaryFolder();
@@ -111,21 +121,19 @@ describe('the schedule of an export', () => {
     await scheduledExport(engine, '0 7 * * *');
     const others = await Promise.all(
       [1, 2, 3].map(async () => {
-        const database = await openDatabase(join(sluice.folder, 'sluice.db'), dataModel);
+        const database = await openBeside(sluice);
         const { clock, ticker, tick } = createCalendar('2026-01-05T07:00:00Z');
-        const nobody = () => Promise.reject(new Error('no refresh is expected here'));
-        const scheduler = createScheduler({
-          ...{ database, clock, ticker, logger: createLogger('silent'), chores: [] },
-          queue: { ring: () => undefined, start: () => undefined, stop: () => Promise.resolve() },
-          hub: { changed: () => undefined, subscribe: nobody, close: () => undefined } as never,
-          refresher: { start: nobody, request: nobody, stop: nobody, work: () => undefined },
-          pinnedGenerations: () => Promise.resolve([]),
-          closing: new AbortController().signal,
-        });
+        const nobody = () => Promise.reject(new Error('No refresh is expected here.'));
+        const refresher = { start: nobody, request: nobody, stop: nobody, work: () => undefined };
+        const services = { ...servicesBeside(database), clock, ticker, refresher, chores: [] };
+        const scheduler = createScheduler(services);
         return { database, scheduler, tick };
       }),
     );
-    await Promise.all([calendar.turnTo('2026-01-05T07:00:00Z'), ...others.map(({ scheduler }) => scheduler.start())]);
+    await Promise.all([
+      calendar.turnTo('2026-01-05T07:00:00Z'),
+      ...others.map(({ scheduler }) => scheduler.start()),
+    ]);
     await Promise.all([calendar.tick(), ...others.map(({ tick }) => tick())]);
     for (const { database, scheduler } of others) {
       await scheduler.stop();
@@ -160,7 +168,12 @@ describe('the schedule of an export', () => {
     const { sluice } = engine;
     const id = await scheduledExport(engine, '0 * * * *');
     await enable(sluice, [id], false);
-    expect(await scheduleOf(sluice, id)).toMatchObject({ enabled: false, cron: '0 * * * *', nextRunAt: null, upcoming: [] });
+    expect(await scheduleOf(sluice, id)).toMatchObject({
+      enabled: false,
+      cron: '0 * * * *',
+      nextRunAt: null,
+      upcoming: [],
+    });
     await calendar.turnTo('2026-01-05T08:30:00Z');
     await enable(sluice, [id], true);
     await calendar.tick();
@@ -184,34 +197,50 @@ describe('the schedule of an export', () => {
     expect(await scheduleOf(sluice, a)).toMatchObject(wish);
     expect(await scheduleOf(sluice, b)).toMatchObject(wish);
     await schedule(sluice, [a], { enabled: true });
-    expect(await scheduleOf(sluice, a)).toMatchObject({ recurrence: 'EVERY_REFRESH', cron: null, timeZone: null });
+    expect(await scheduleOf(sluice, a)).toMatchObject({
+      recurrence: 'EVERY_REFRESH',
+      cron: null,
+      timeZone: null,
+    });
   });
 
   it.each([
     [{ recurrence: 'CRON' }, 'schedule.cron', 'has 0 fields'],
     [{ recurrence: 'CRON', cron: '* * * * *' }, 'schedule.cron', 'faster than every 5 minutes'],
     [{ recurrence: 'CRON', cron: '0 25 * * *' }, 'schedule.cron', 'cannot be read'],
-    [{ recurrence: 'CRON', cron: '0 7 * * *', timeZone: 'Europe/Pragu' }, 'schedule.timeZone', 'There is no time zone'],
+    [
+      { recurrence: 'CRON', cron: '0 7 * * *', timeZone: 'Europe/Pragu' },
+      'schedule.timeZone',
+      'There is no time zone',
+    ],
     [{ cron: '0 7 * * *' }, 'schedule.cron', 'follows every refresh has no cron'],
     [{ timeZone: 'UTC' }, 'schedule.timeZone', 'follows every refresh has no timeZone'],
-  ])('that cannot be is refused when an export is made, changed or scheduled: %j', async (wish, field, message) => {
-    await using engine = await startEngine();
-    const { sluice, connectionId } = engine;
-    const id = await exportOf(engine, people(1));
-    const input = { enabled: true, ...wish };
-    const refusal = {
-      code: 'BAD_USER_INPUT',
-      failures: [{ message: expect.stringContaining(message) as unknown, extensions: { field } }],
-    };
-    await expect(schedule(sluice, [id], input)).rejects.toMatchObject(refusal);
-    await expect(exportOf({ sluice, connectionId }, people(1), { schedule: input })).rejects.toMatchObject(refusal);
-    await expect(
-      sluice.query('mutation ($id: ID!, $input: UpdateExportInput!) { updateExport(id: $id, input: $input) { id } }', {
-        id,
-        input: { schedule: input },
-      }),
-    ).rejects.toMatchObject(refusal);
-  });
+  ])(
+    'that cannot be is refused when an export is made, changed or scheduled: %j',
+    async (wish, field, message) => {
+      await using engine = await startEngine();
+      const { sluice, connectionId } = engine;
+      const id = await exportOf(engine, people(1));
+      const input = { enabled: true, ...wish };
+      const refusal = {
+        code: 'BAD_USER_INPUT',
+        failures: [{ message: expect.stringContaining(message) as unknown, extensions: { field } }],
+      };
+      await expect(schedule(sluice, [id], input)).rejects.toMatchObject(refusal);
+      await expect(exportOf({ sluice, connectionId }, people(1), { schedule: input })).rejects.toMatchObject(
+        refusal,
+      );
+      await expect(
+        sluice.query(
+          'mutation ($id: ID!, $input: UpdateExportInput!) { updateExport(id: $id, input: $input) { id } }',
+          {
+            id,
+            input: { schedule: input },
+          },
+        ),
+      ).rejects.toMatchObject(refusal);
+    },
+  );
 
   it('comes with an export, changes with it, is copied with it and goes with it', async () => {
     const calendar = createCalendar('2026-01-05T06:00:00Z');
@@ -224,7 +253,10 @@ describe('the schedule of an export', () => {
       'mutation ($id: ID!) { duplicateExport(id: $id, name: "Copy") { id } }',
       { id },
     );
-    expect(await scheduleOf(sluice, duplicateExport.id)).toMatchObject({ ...wish, nextRunAt: '2026-01-05T07:00:00.000Z' });
+    expect(await scheduleOf(sluice, duplicateExport.id)).toMatchObject({
+      ...wish,
+      nextRunAt: '2026-01-05T07:00:00.000Z',
+    });
     await sluice.query(
       `mutation ($id: ID!) {
         updateExport(id: $id, input: { schedule: { enabled: true, recurrence: CRON, cron: "0 8 * * *" } }) { id }
@@ -242,7 +274,9 @@ describe('the schedule of an export', () => {
     await using engine = await startEngine({ sluice: calendar.options });
     const { sluice, connectionId } = engine;
     const id = await scheduledExport(engine, '0 * * * *');
-    await sluice.query('mutation ($id: ID!) { withdrawConsent(connectionId: $id) { id } }', { id: connectionId });
+    await sluice.query('mutation ($id: ID!) { withdrawConsent(connectionId: $id) { id } }', {
+      id: connectionId,
+    });
     await calendar.turnTo('2026-01-05T07:00:00Z');
     const skipped = { trigger: 'SCHEDULE', state: 'SKIPPED', problem: { code: 'CONSENT_REQUIRED' } };
     expect(await runs(sluice)).toMatchObject([skipped]);
@@ -270,7 +304,8 @@ describe('runAllExports', () => {
       { ...requested, export: { id: follower } },
       { ...requested, export: { id: own } },
     ]);
-    for (const { id } of runAllExports) expect(await finish(sluice, id)).toMatchObject({ state: 'SUCCEEDED' });
+    for (const { id } of runAllExports)
+      expect(await finish(sluice, id)).toMatchObject({ state: 'SUCCEEDED' });
     expect(await finish(sluice, await startRun(sluice, off))).toMatchObject({ state: 'SUCCEEDED' });
   });
 
@@ -280,7 +315,9 @@ describe('runAllExports', () => {
     const able = await exportOf(engine, people(2));
     const other = { sluice, connectionId: await connectedConnection(sluice, sandbox) };
     const unable = await exportOf(other, people(2), { name: 'unable' });
-    await sluice.query('mutation ($id: ID!) { withdrawConsent(connectionId: $id) { id } }', { id: other.connectionId });
+    await sluice.query('mutation ($id: ID!) { withdrawConsent(connectionId: $id) { id } }', {
+      id: other.connectionId,
+    });
     const { runAllExports } = await sluice.query<{ runAllExports: RunAnswer[] }>(
       `mutation { runAllExports { ${RUN} } }`,
     );
@@ -298,7 +335,9 @@ describe('the ticking clock', () => {
     const clock = { ...systemClock, now: () => Date.now() + aheadMs };
     await using engine = await startEngine({ sluice: { clock } });
     const { sluice } = engine;
-    const events = sluice.subscribe<{ exportRunChanged: RunAnswer }>(`subscription { exportRunChanged { ${RUN} } }`);
+    const events = sluice.subscribe<{ exportRunChanged: RunAnswer }>(
+      `subscription { exportRunChanged { ${RUN} } }`,
+    );
     const first = events.next();
     await scheduledExport(engine, '0 7 1 1 *');
     aheadMs = 366 * 24 * HOUR_MS;

@@ -64,7 +64,11 @@ export function parseTimetable(cron: string, timeZone: string, path: string): Ti
   }
   const timetable = { cron: parts.join(' '), timeZone: zone };
   if (firstOf(timetable, field) === undefined) {
-    throw new BadInputError(field, 'The cron expression is never due.', 'Name a day that exists in the month.');
+    throw new BadInputError(
+      field,
+      'The cron expression is never due.',
+      'Name a day that exists in the month.',
+    );
   }
   refuseHaste(parts, field);
   return timetable;

@@ -87,7 +87,10 @@ async function joinOrInsert(
   wish: RunWish,
 ): Promise<ExportRun> {
   const { manager } = transaction;
-  const queued = await manager.findOneBy(ExportRun, { exportId: definition.id, state: ExportRunState.QUEUED });
+  const queued = await manager.findOneBy(ExportRun, {
+    exportId: definition.id,
+    state: ExportRunState.QUEUED,
+  });
   if (queued !== null) {
     if (!wish.force || queued.force) return queued;
     await manager.update(ExportRun, { id: queued.id }, { force: true });

@@ -12,7 +12,10 @@ import type { RunServices } from './runs.js';
  */
 export async function runAllExports(services: RunServices, actor: User): Promise<ExportRun[]> {
   const { database } = services;
-  const on = await database.reader.find(ExportSchedule, { where: { enabled: true }, order: { exportId: 'ASC' } });
+  const on = await database.reader.find(ExportSchedule, {
+    where: { enabled: true },
+    order: { exportId: 'ASC' },
+  });
   const wish = { trigger: ExportRunTrigger.RUN_ALL, requestedById: actor.id, force: false };
   const runs: ExportRun[] = [];
   for (const { exportId } of on) {

@@ -45,7 +45,11 @@ export async function requestRun(
     if (answered !== null) return answered;
 
     const trigger = ExportRunTrigger.ON_DEMAND;
-    const run = await queueRun(services, transaction, definition, { trigger, requestedById: actor.id, force });
+    const run = await queueRun(services, transaction, definition, {
+      trigger,
+      requestedById: actor.id,
+      force,
+    });
     if (idempotencyKey !== undefined) {
       const requestedAt = new Date(services.clock.now());
       await manager.insert(RunRequest, {

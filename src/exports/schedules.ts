@@ -107,7 +107,11 @@ async function changeSchedules(
 ): Promise<Export[]> {
   const wanted = [...new Set(ids)];
   if (wanted.length > MAX_EXPORTS) {
-    throw new BadInputError('ids', `There are ${wanted.length} ids.`, `Name at most ${MAX_EXPORTS} at a time.`);
+    throw new BadInputError(
+      'ids',
+      `There are ${wanted.length} ids.`,
+      `Name at most ${MAX_EXPORTS} at a time.`,
+    );
   }
   const changes = { updatedAt: new Date(clock.now()), updatedById: actor.id };
   return database.transact(async ({ manager }) => {

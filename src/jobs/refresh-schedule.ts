@@ -30,7 +30,9 @@ const TIME = /^([01]\d|2[0-3]):([0-5]\d)$/;
 const UPCOMING = 5;
 
 /** The system schedule. It is off until somebody sets it. */
-export async function getRefreshSchedule({ database }: Pick<RefreshScheduleServices, 'database'>): Promise<RefreshSchedule> {
+export async function getRefreshSchedule({
+  database,
+}: Pick<RefreshScheduleServices, 'database'>): Promise<RefreshSchedule> {
   return findRefreshSchedule(database.reader);
 }
 
@@ -100,15 +102,25 @@ export async function upcomingRuns(
   return [system.dueAt, ...nextDues(timetablesOf(system), system.dueAt.getTime(), UPCOMING - 1)];
 }
 
-function parse(input: RefreshScheduleWish): Pick<RefreshSchedule, 'enabled' | 'frequency' | 'days' | 'times' | 'timeZone'> {
+function parse(
+  input: RefreshScheduleWish,
+): Pick<RefreshSchedule, 'enabled' | 'frequency' | 'days' | 'times' | 'timeZone'> {
   const { enabled, frequency } = input;
   const times = [...new Set(input.times)].sort();
   const wrong = times.find((time) => !TIME.test(time));
   if (wrong !== undefined) {
-    throw new BadInputError('times', `${JSON.stringify(wrong.slice(0, 20))} is no time of day.`, 'Write it like 07:30, from 00:00 to 23:59.');
+    throw new BadInputError(
+      'times',
+      `${JSON.stringify(wrong.slice(0, 20))} is no time of day.`,
+      'Write it like 07:30, from 00:00 to 23:59.',
+    );
   }
   if (times.length > MAX_TIMES || (enabled && times.length === 0)) {
-    throw new BadInputError('times', `There are ${times.length} times.`, `Give 1 to ${MAX_TIMES} times of day.`);
+    throw new BadInputError(
+      'times',
+      `There are ${times.length} times.`,
+      `Give 1 to ${MAX_TIMES} times of day.`,
+    );
   }
   const given = new Set(input.days ?? []);
   const days = Object.values(Weekday).filter((day) => given.has(day));
@@ -116,7 +128,11 @@ function parse(input: RefreshScheduleWish): Pick<RefreshSchedule, 'enabled' | 'f
     throw new BadInputError('days', 'A daily schedule has no days.', 'Leave days out, or choose WEEKLY.');
   }
   if (frequency === RefreshFrequency.WEEKLY && days.length === 0) {
-    throw new BadInputError('days', 'A weekly schedule needs at least one day.', 'Name its days, or choose DAILY.');
+    throw new BadInputError(
+      'days',
+      'A weekly schedule needs at least one day.',
+      'Name its days, or choose DAILY.',
+    );
   }
   return { enabled, frequency, days, times, timeZone: parseTimeZone(input.timeZone, 'timeZone') };
 }

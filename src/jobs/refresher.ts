@@ -45,7 +45,8 @@ export function createRefresher(services: RefreshServices): Refresher {
   };
 
   const perform = async (refresh: Refresh) => {
-    while (!closing.aborted && !(await isDone(refresh))) await bell.after(bell.count(), clock.now() + RETRY_MS);
+    while (!closing.aborted && !(await isDone(refresh)))
+      await bell.after(bell.count(), clock.now() + RETRY_MS);
     bell.ring();
   };
 

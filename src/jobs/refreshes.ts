@@ -58,12 +58,17 @@ export async function beginRefresh(
     finishedAt: null,
   });
   await manager.insert(Refresh, refresh);
-  const segments = await manager.find(Segment, { where: { kind: SegmentKind.DYNAMIC }, order: { id: 'ASC' } });
+  const segments = await manager.find(Segment, {
+    where: { kind: SegmentKind.DYNAMIC },
+    order: { id: 'ASC' },
+  });
   for (const [position, { id, name, state }] of segments.entries()) {
     const isActive = state === SegmentState.ACTIVE;
     await manager.insert(RefreshStep, {
       ...newStep(refresh, position, RefreshStepKind.SEGMENT, { id, name }),
-      ...(isActive ? {} : { state: RefreshStepState.SKIPPED, problem: SEGMENT_INACTIVE, finishedAt: startedAt }),
+      ...(isActive
+        ? {}
+        : { state: RefreshStepState.SKIPPED, problem: SEGMENT_INACTIVE, finishedAt: startedAt }),
     });
   }
   return refresh;

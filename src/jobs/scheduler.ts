@@ -78,7 +78,10 @@ async function startDueRefresh(services: SchedulerServices): Promise<void> {
     if (schedule === null || !isDue(schedule) || (await runningRefresh(manager)) !== null) return;
     const next = nextDue(timetablesOf(schedule), clock.now());
     if (!(await moveOn(manager, RefreshSchedule, schedule.dueAt, next, { id: schedule.id }))) return;
-    const refresh = await beginRefresh(services, manager, { trigger: RefreshTrigger.SCHEDULE, requestedById: null });
+    const refresh = await beginRefresh(services, manager, {
+      trigger: RefreshTrigger.SCHEDULE,
+      requestedById: null,
+    });
     afterCommit(() => {
       refresher.work(refresh);
     });
@@ -109,7 +112,12 @@ async function startDueExport(services: SchedulerServices, exportId: string): Pr
     if (!(await moveOn(manager, ExportSchedule, schedule.dueAt, next, { exportId }))) return;
     const wish = { trigger: ExportRunTrigger.SCHEDULE, requestedById: null, force: false };
     const run = await queueOrSkipRun(services, transaction, definition, wish);
-    const figures = { exportId, dueAt: schedule.dueAt.toISOString(), runId: run?.id ?? null, state: run?.state };
+    const figures = {
+      exportId,
+      dueAt: schedule.dueAt.toISOString(),
+      runId: run?.id ?? null,
+      state: run?.state,
+    };
     logger.info(figures, run === null ? 'an export was due, but is detached' : 'an export was due');
   });
 }

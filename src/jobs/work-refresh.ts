@@ -3,7 +3,13 @@ import { ExportRunState, ExportRunTrigger } from '../entities/export-run.js';
 import { ExportSchedule, Recurrence } from '../entities/export-schedule.js';
 import { Export, ExportSegment } from '../entities/export.js';
 import type { Problem } from '../entities/problem.js';
-import { Refresh, RefreshState, RefreshStep, RefreshStepKind, RefreshStepState } from '../entities/refresh.js';
+import {
+  Refresh,
+  RefreshState,
+  RefreshStep,
+  RefreshStepKind,
+  RefreshStepState,
+} from '../entities/refresh.js';
 import { Segment, SegmentState } from '../entities/segment.js';
 import { SluiceError } from '../errors.js';
 import { queueOrSkipRun, type QueueRunServices } from '../exports/queue-run.js';
@@ -38,7 +44,9 @@ export async function workRefresh(services: RefreshServices, refresh: Refresh): 
     const isFailure = kind === RefreshStepKind.SEGMENT && state === RefreshStepState.FAILED;
     if (isFailure && problem !== null) obstacles.set(subjectId, problem);
   }
-  const queued = new Set(steps.filter(({ kind }) => kind === RefreshStepKind.EXPORT).map(({ subjectId }) => subjectId));
+  const queued = new Set(
+    steps.filter(({ kind }) => kind === RefreshStepKind.EXPORT).map(({ subjectId }) => subjectId),
+  );
   let position = steps.length;
   for (const exportId of await followers(services)) {
     if (services.closing.aborted) throw new StoppingError();
@@ -70,7 +78,8 @@ async function outcomeOf(
   } catch (error: unknown) {
     if (error instanceof StoppingError) throw error;
     const isTold = error instanceof SluiceError;
-    if (!isTold) services.logger.error({ segmentId: subjectId, err: error }, 'a segment could not be evaluated');
+    if (!isTold)
+      services.logger.error({ segmentId: subjectId, err: error }, 'a segment could not be evaluated');
     const reason = isTold ? error.message : 'Something went wrong inside Sluice; the log has it.';
     const remedy = isTold ? error.remedy : undefined;
     return {
@@ -115,7 +124,11 @@ async function followers({ database }: RefreshServices): Promise<string[]> {
 async function queueFollower(
   services: RefreshServices,
   refresh: Refresh,
-  facts: { readonly exportId: string; readonly position: number; readonly obstacles: ReadonlyMap<string, Problem> },
+  facts: {
+    readonly exportId: string;
+    readonly position: number;
+    readonly obstacles: ReadonlyMap<string, Problem>;
+  },
 ): Promise<boolean> {
   const { exportId, position, obstacles } = facts;
   return services.database.transact(async (transaction) => {

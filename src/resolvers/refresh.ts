@@ -30,7 +30,8 @@ export class RefreshResolver {
       'Sets when the system refreshes. A refresh under way goes on. Administrators only. Codes: BAD_USER_INPUT.',
   })
   setRefreshSchedule(
-    @Arg('input', () => RefreshScheduleInput, { description: 'The whole schedule.' }) input: RefreshScheduleInput,
+    @Arg('input', () => RefreshScheduleInput, { description: 'The whole schedule.' })
+    input: RefreshScheduleInput,
     @Ctx() context: Context,
   ): Promise<RefreshSchedule> {
     authorise(context);
@@ -67,7 +68,8 @@ export class RefreshResolver {
 export class RefreshStepResolver {
   @FieldResolver(() => ExportRun, {
     nullable: true,
-    description: 'The run of the export that was queued, joined or skipped. Null: a segment, or the export was removed.',
+    description:
+      'The run of the export that was queued, joined or skipped. Null: a segment, or the export was removed.',
   })
   run(@Root() { runId }: RefreshStep, @Ctx() context: Context): Promise<ExportRun | null> {
     authorise(context);

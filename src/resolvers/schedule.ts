@@ -20,7 +20,8 @@ export class ScheduleResolver {
   })
   scheduleExports(
     @Arg('ids', () => [ID], IDS_OF_EXPORTS) ids: string[],
-    @Arg('schedule', () => ScheduleInput, { description: 'The schedule of all of them.' }) schedule: ScheduleInput,
+    @Arg('schedule', () => ScheduleInput, { description: 'The schedule of all of them.' })
+    schedule: ScheduleInput,
     @Ctx() context: Context,
   ): Promise<Export[]> {
     const actor = authorise(context);
@@ -34,7 +35,8 @@ export class ScheduleResolver {
   })
   enableSchedules(
     @Arg('ids', () => [ID], IDS_OF_EXPORTS) ids: string[],
-    @Arg('enabled', () => Boolean, { description: 'Whether they are to run by themselves.' }) enabled: boolean,
+    @Arg('enabled', () => Boolean, { description: 'Whether they are to run by themselves.' })
+    enabled: boolean,
     @Ctx() context: Context,
   ): Promise<Export[]> {
     const actor = authorise(context);
@@ -61,7 +63,8 @@ export class ScheduleResolver {
   }
 
   @FieldResolver(() => [GraphQLDateTime], {
-    description: 'The next five times. One that has passed is due, and starts when the refresh under way has ended.',
+    description:
+      'The next five times. One that has passed is due, and starts when the refresh under way has ended.',
   })
   upcoming(@Root() schedule: ExportSchedule, @Ctx() context: Context): Promise<Date[]> {
     authorise(context);

@@ -53,7 +53,10 @@ async function findConsents(reader: EntityManager, connectionIds: string[]): Pro
   return new Map(rows.map((row) => [row.connectionId, row]));
 }
 
-async function findSchedules(reader: EntityManager, exportIds: string[]): Promise<Map<string, ExportSchedule>> {
+async function findSchedules(
+  reader: EntityManager,
+  exportIds: string[],
+): Promise<Map<string, ExportSchedule>> {
   const rows = await reader.findBy(ExportSchedule, { exportId: In(exportIds) });
   return new Map(rows.map((row) => [row.exportId, row]));
 }

@@ -35,7 +35,11 @@ export async function startServer(
   config: Config,
   overrides: Partial<Pick<Surroundings, 'clock' | 'logger' | 'ticker'>> = {},
 ): Promise<Server> {
-  const { clock = systemClock, logger = createLogger(config.logLevel), ticker = createCronTicker() } = overrides;
+  const {
+    clock = systemClock,
+    logger = createLogger(config.logLevel),
+    ticker = createCronTicker(),
+  } = overrides;
   logger.info({ settings: describeConfig(config) }, 'starting');
   if (config.sandboxHosts.length > 0) {
     logger.warn(

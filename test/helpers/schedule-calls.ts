@@ -20,7 +20,8 @@ export interface RunAnswer {
   readonly export: { readonly id: string };
 }
 
-export const RUN = 'id trigger state queuedAt problem { code message } requestedBy { displayName } export { id }';
+export const RUN =
+  'id trigger state queuedAt problem { code message } requestedBy { displayName } export { id }';
 const SCHEDULE = 'enabled recurrence cron timeZone nextRunAt upcoming';
 
 export async function scheduleOf(sluice: Sluice, exportId: string): Promise<ScheduleAnswer> {
