@@ -8,6 +8,15 @@ function due(cron: string, timeZone: string, after: string, count: number): stri
   );
 }
 
+/** What it throws. */
+function refusalOf(work: () => unknown): unknown {
+  try {
+    return work();
+  } catch (error: unknown) {
+    return error;
+  }
+}
+
 describe('a time that does not exist is due at the next valid minute, and the day after at its own', () => {
   it.each([
     ['Europe/Prague', '30 2 * * *', '2026-03-28T12:00Z', ['03-29 01:00', '03-30 00:30']],
@@ -89,13 +98,11 @@ describe('a cron expression', () => {
     ['2,58 0,23 * * *', 'faster than every 5 minutes'],
     ['0,1 3 1 1 *', 'faster than every 5 minutes'],
   ])('like "%s" is refused', (cron, message) => {
-    expect(() => parseTimetable(cron, 'UTC', 'schedule')).toThrow(
-      expect.objectContaining({
-        code: 'BAD_USER_INPUT',
-        field: 'schedule.cron',
-        message: expect.stringContaining(message) as unknown,
-      }),
-    );
+    expect(refusalOf(() => parseTimetable(cron, 'UTC', 'schedule'))).toMatchObject({
+      code: 'BAD_USER_INPUT',
+      field: 'schedule.cron',
+      message: expect.stringContaining(message) as unknown,
+    });
   });
 
   it.each(['*/5 * * * *', '0,55 * * * *', '2,57 0,23 * * *', '59 23 * * *'])(
@@ -120,13 +127,11 @@ describe('a time zone', () => {
     ['', 'Name one of the IANA time zones'],
     ['Middle/Earth', 'Name one of the IANA time zones'],
   ])('"%s" is refused', (name, remedy) => {
-    expect(() => parseTimeZone(name, 'timeZone')).toThrow(
-      expect.objectContaining({
-        code: 'BAD_USER_INPUT',
-        field: 'timeZone',
-        remedy: expect.stringContaining(remedy) as unknown,
-      }),
-    );
+    expect(refusalOf(() => parseTimeZone(name, 'timeZone'))).toMatchObject({
+      code: 'BAD_USER_INPUT',
+      field: 'timeZone',
+      remedy: expect.stringContaining(remedy) as unknown,
+    });
   });
 });
 

@@ -64,22 +64,20 @@ export async function beginRefresh(
   });
   for (const [position, { id, name, state }] of segments.entries()) {
     const isActive = state === SegmentState.ACTIVE;
-    await manager.insert(RefreshStep, {
-      ...newStep(refresh, position, RefreshStepKind.SEGMENT, { id, name }),
-      ...(isActive
-        ? {}
-        : { state: RefreshStepState.SKIPPED, problem: SEGMENT_INACTIVE, finishedAt: startedAt }),
-    });
+    const ending = { state: RefreshStepState.SKIPPED, problem: SEGMENT_INACTIVE, finishedAt: startedAt };
+    const step = newStep(refresh, position, RefreshStepKind.SEGMENT, { id, name }, isActive ? {} : ending);
+    await manager.insert(RefreshStep, step);
   }
   return refresh;
 }
 
-/** A step whose turn has not come. */
+/** A step whose turn has not come, unless `more` says otherwise. */
 export function newStep(
   { id: refreshId }: Refresh,
   position: number,
   kind: RefreshStepKind,
   subject: { readonly id: string; readonly name: string },
+  more: Partial<RefreshStep> = {},
 ): RefreshStep {
   return Object.assign(new RefreshStep(), {
     refreshId,
@@ -93,6 +91,7 @@ export function newStep(
     runId: null,
     startedAt: null,
     finishedAt: null,
+    ...more,
   });
 }
 

@@ -144,14 +144,14 @@ async function queueFollower(
     if (run === null) return false;
     const now = new Date(services.clock.now());
     const isSkipped = run.state === ExportRunState.SKIPPED;
-    await manager.insert(RefreshStep, {
-      ...newStep(refresh, position, RefreshStepKind.EXPORT, definition),
+    const step = newStep(refresh, position, RefreshStepKind.EXPORT, definition, {
       state: isSkipped ? RefreshStepState.SKIPPED : RefreshStepState.SUCCEEDED,
       problem: run.problem,
       runId: run.id,
       startedAt: now,
       finishedAt: now,
     });
+    await manager.insert(RefreshStep, step);
     return true;
   });
 }
