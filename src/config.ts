@@ -15,6 +15,8 @@ export interface Config {
   /** How many times faster quota windows, polls and back-offs pass at sandbox hosts. */
   readonly sandboxTimeScale: number;
   readonly runDeadlineMinutes: number;
+  /** How often one trigger may be called. */
+  readonly triggerCallsPerMinute: number;
   readonly logLevel: string;
   readonly production: boolean;
 }
@@ -50,6 +52,11 @@ export function readConfig(env: Environment = process.env): Config {
     sandboxHosts: readList(env.SLUICE_SANDBOX_HOSTS),
     sandboxTimeScale: readNumber(env, 'SLUICE_SANDBOX_TIME_SCALE', 1, { min: 1, max: 1_000_000 }),
     runDeadlineMinutes: readNumber(env, 'SLUICE_RUN_DEADLINE_MINUTES', 90, { min: 1, max: 1_440 }),
+    triggerCallsPerMinute: readNumber(env, 'SLUICE_TRIGGER_CALLS_PER_MINUTE', 6_000, {
+      min: 1,
+      max: 1_000_000,
+      whole: true,
+    }),
     logLevel: env.LOG_LEVEL ?? 'info',
     production,
   };

@@ -8,6 +8,7 @@ import { ProfileResolver } from './profile.js';
 import { RefreshResolver, RefreshStepResolver } from './refresh.js';
 import { ScheduleResolver } from './schedule.js';
 import { SegmentResolver } from './segment.js';
+import { TriggerResolver } from './trigger.js';
 import { UserResolver } from './user.js';
 
 /** Every resolver, by name. */
@@ -23,5 +24,6 @@ export const resolvers = [
   RefreshStepResolver,
   ScheduleResolver,
   SegmentResolver,
+  TriggerResolver,
   UserResolver,
 ] as const;

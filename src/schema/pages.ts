@@ -5,6 +5,7 @@ import { Export } from '../entities/export.js';
 import { Refresh } from '../entities/refresh.js';
 import { Rejection } from '../entities/rejection.js';
 import { Segment, SegmentSize } from '../entities/segment.js';
+import { Trigger } from '../entities/trigger.js';
 import type { Page } from '../page.js';
 
 @ObjectType({ description: 'Where a page ends, and whether another follows.' })
@@ -51,6 +52,9 @@ export class RejectionPage extends pageOf(Rejection) {}
 
 @ObjectType({ description: 'A part of the list of segments.' })
 export class SegmentPage extends pageOf(Segment) {}
+
+@ObjectType({ description: 'A part of the list of triggers.' })
+export class TriggerPage extends pageOf(Trigger) {}
 
 @ObjectType({ description: 'A part of the list of sizes that a segment had.' })
 export class SegmentSizePage extends pageOf(SegmentSize) {}

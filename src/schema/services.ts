@@ -4,6 +4,8 @@ import type { EngineServices } from '../exports/run-context.js';
 import type { Refresher } from '../jobs/refresher.js';
 import type { Scheduler } from '../jobs/scheduler.js';
 import type { HeldRunsWatch } from '../jobs/held-runs.js';
+import type { CallRate } from '../webhooks/call-rate.js';
+import type { Decoys } from '../webhooks/trigger-secrets.js';
 import type { SegmentEvaluationServices } from '../profiles/evaluate-segment.js';
 
 /** Everything that the server is made of, built once in server/compose.ts. Each function takes what it needs of it. */
@@ -12,4 +14,6 @@ export interface Services extends ConnectionServices, EngineServices, SegmentEva
   readonly heldRuns: HeldRunsWatch;
   readonly refresher: Refresher;
   readonly scheduler: Scheduler;
+  readonly decoys: Decoys;
+  readonly callRate: CallRate;
 }

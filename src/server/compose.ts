@@ -14,6 +14,9 @@ import type { Logger } from '../logger.js';
 import type { Services } from '../schema/services.js';
 import { createSecretBox } from '../security/secret-box.js';
 import { loadSecretKeys } from '../security/secret-keys.js';
+import { createCallRate } from '../webhooks/call-rate.js';
+import { createForgetting } from '../webhooks/forget-calls.js';
+import { createDecoys } from '../webhooks/trigger-secrets.js';
 import { dataModel } from './data-model.js';
 
 /** What comes from outside, so that tests can bring their own time. */
@@ -58,7 +61,14 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     heldBell,
     heldRuns: createHeldRunsWatch({ database, clock, logger, queue, hub, heldBell }),
     refresher,
-    scheduler: createScheduler({ ...refreshing, refresher, ticker, chores: [] }),
+    scheduler: createScheduler({
+      ...refreshing,
+      refresher,
+      ticker,
+      chores: [createForgetting({ database, clock })],
+    }),
+    decoys: createDecoys({ secretBox }),
+    callRate: createCallRate(clock, config.triggerCallsPerMinute),
     // Beside the database: a disk that has room for people's data, and is for its owner alone.
     scratchDirectory: config.dataFolder,
     runDeadlineMs: config.runDeadlineMinutes * MINUTE_MS,

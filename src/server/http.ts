@@ -7,6 +7,7 @@ import { authenticate } from '../people/authenticate.js';
 import { createContext, type Context } from '../schema/context.js';
 import type { Services } from '../schema/services.js';
 import { errorHandler } from './error-format.js';
+import { hookRoute } from './hook-route.js';
 import { importRoute } from './import-route.js';
 import type { InFlight } from './in-flight.js';
 
@@ -43,10 +44,13 @@ export function createHttpApp(
 
   app.put('/profiles', authenticated, inFlight.track(importRoute(services)));
 
+  // No token: whoever calls shows by the secret of the trigger that it may.
+  app.post('/hooks/:triggerId', inFlight.track(hookRoute(services)));
+
   app.use(() => {
     throw new NotFoundError(
       'address',
-      'There are POST /graphql, PUT /profiles, GET /healthz and GET /readyz.',
+      'There are POST /graphql, PUT /profiles, POST /hooks/:triggerId, GET /healthz and GET /readyz.',
     );
   });
   app.use(errorHandler(services.logger));
