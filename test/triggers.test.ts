@@ -1,11 +1,17 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { createCalendar } from './helpers/calendar.js';
 import { dropTable } from './helpers/damage.js';
 import { exportOf, finish, people, startEngine, stoppedTime, type Engine } from './helpers/engine.js';
-import { temporaryFolder, type Sluice } from './helpers/sluice.js';
+import { connectedConnection } from './helpers/flows.js';
+import { startTestSandbox } from './helpers/sandbox.js';
+import { startSluice, temporaryFolder, type Sluice } from './helpers/sluice.js';
+import { readSteps } from './helpers/tutorial.js';
 import { runs } from './helpers/schedule-calls.js';
-import { call, createTrigger, post, signed } from './helpers/trigger-calls.js';
+import { call, createTrigger, post, signed, type IssuedTrigger } from './helpers/trigger-calls.js';
 
 interface TriggerAnswer {
   readonly id: string;
@@ -254,9 +260,9 @@ describe('a call', () => {
   ])('without a usable %s (%s) is told so, whatever the trigger', async (field, value, message) => {
     await using engine = await startEngine();
     const { trigger } = await triggered(engine);
-    const good = signed(trigger.secret, 'a');
-    const { [field]: _left, ...rest } = field === 'authorization' ? {} : good;
-    const headers = { ...rest, ...(value !== undefined && { [field]: value }) };
+    const usual = field === 'authorization' ? {} : signed(trigger.secret, 'a');
+    const rest = Object.entries(usual).filter(([name]) => name !== field);
+    const headers = Object.fromEntries([...rest, ...(value === undefined ? [] : [[field, value]])]);
     const known = await post(engine.sluice, trigger.path, '', headers);
     expect(known).toMatchObject({
       status: 400,
@@ -450,6 +456,47 @@ describe('the secret', () => {
       const bytes = await readFile(`${folder.path}/${file}`);
       for (const secret of secrets) expect(bytes.includes(secret.replace('whsec_', ''))).toBe(false);
     }
+  });
+});
+
+describe('the command in the README', () => {
+  it('signs', async () => {
+    await using engine = await startEngine();
+    const { sluice } = engine;
+    const { trigger } = await triggered(engine);
+    const script = readSteps(readFileSync('README.md', 'utf8'), '## Triggers')
+      .filter(({ language }) => language === 'sh')
+      .map(({ text }) => text)
+      .join('\n')
+      .replace('whsec_…', trigger.secret)
+      .replace('http://127.0.0.1:4000/hooks/TRIGGER_ID', `${sluice.url}${trigger.path}`);
+    const { stdout } = await promisify(execFile)('bash', ['-euc', script]);
+    const { runId, duplicate } = JSON.parse(stdout) as { runId: string; duplicate: boolean };
+    expect(duplicate).toBe(false);
+    expect(await finish(sluice, runId)).toMatchObject({ state: 'SUCCEEDED' });
+  });
+});
+
+describe('a server whose secret key was lost', () => {
+  it('takes no signed call until the trigger has a new secret', async () => {
+    await using folder = await temporaryFolder();
+    await using sandbox = await startTestSandbox();
+    const server = { sandbox, folder: folder.path };
+    let trigger: IssuedTrigger;
+    {
+      await using sluice = await startSluice(server);
+      const connectionId = await connectedConnection(sluice, sandbox);
+      trigger = await createTrigger(sluice, await exportOf({ sluice, connectionId }, people(1)));
+    }
+    await using sluice = await startSluice({ ...server, env: { SLUICE_SECRET_KEY: btoa('k'.repeat(32)) } });
+    expect((await call(sluice, trigger, 'a')).status).toBe(503);
+    const secret = await rotate(sluice, trigger.id);
+    const taken = await call(sluice, { ...trigger, secret }, 'a');
+    // The key of the connection cannot be read either: the run says so.
+    expect(await finish(sluice, taken.body.runId ?? '')).toMatchObject({
+      state: 'FAILED',
+      problem: { code: 'CONNECTION_FAILED' },
+    });
   });
 });
 

@@ -8,6 +8,7 @@ import { importBench } from './benches/import.js';
 import { noChange } from './benches/no-change.js';
 import { onePercent } from './benches/one-percent.js';
 import { realLimits } from './benches/real-limits.js';
+import { triggers } from './benches/triggers.js';
 import { whileBusy } from './benches/while-busy.js';
 import { readOptions, usage, type BenchOptions } from './options.js';
 import { describeReport, jsonReport, reportOf } from './report.js';
@@ -20,6 +21,7 @@ const BENCHES: readonly Bench[] = [
   realLimits,
   whileBusy,
   dynamicSegment,
+  triggers,
 ];
 
 process.exitCode = await main(process.argv.slice(2));

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { Trigger, TriggerAuthentication } from '../entities/trigger.js';
 import { newId } from '../ids.js';
-import type { SecretBox } from '../security/secret-box.js';
+import { SealedTextError, type SecretBox } from '../security/secret-box.js';
 import { hashToken } from '../security/tokens.js';
 import { isSignedWith, newWebhookSecret, type SignedCall } from '../security/webhook-signature.js';
 
@@ -32,13 +32,23 @@ export function keepSecret(
   return secretBox.seal(secret, { table: 'triggers', row: trigger.id, column });
 }
 
+/**
+ * The present secret, as it is stored as the previous one: what is sealed opens in its own column alone.
+ * @returns null: it cannot be read, because the server has another secret key now. Nobody can be recognised by it then.
+ */
+export function sealAsPrevious(services: SecretServices, trigger: Trigger): string | null {
+  if (trigger.authentication === TriggerAuthentication.BEARER) return trigger.secret;
+  try {
+    const secret = openSecret(services, trigger, 'secret', trigger.secret);
+    return keepSecret(services, trigger, 'previousSecret', secret);
+  } catch (error: unknown) {
+    if (error instanceof SealedTextError) return null;
+    throw error;
+  }
+}
+
 /** The secret of a trigger whose callers sign. @throws {SealedTextError} if the server has another secret key now. */
-export function openSecret(
-  { secretBox }: SecretServices,
-  { id }: Owner,
-  column: Column,
-  stored: string,
-): string {
+function openSecret({ secretBox }: SecretServices, { id }: Owner, column: Column, stored: string): string {
   return secretBox.open(stored, { table: 'triggers', row: id, column });
 }
 

@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import type { Clock } from '../clock.js';
 import type { Database } from '../database.js';
-import { Trigger, TriggerAuthentication } from '../entities/trigger.js';
+import { Trigger, type TriggerAuthentication } from '../entities/trigger.js';
 import type { User } from '../entities/user.js';
 import { BadInputError, NotFoundError } from '../errors.js';
 import { findExport } from '../exports/find-exports.js';
@@ -9,7 +9,7 @@ import { newId } from '../ids.js';
 import { readPage, type Page, type PageRequest } from '../page.js';
 import type { SecretBox } from '../security/secret-box.js';
 import { newWebhookSecret } from '../security/webhook-signature.js';
-import { keepSecret, openSecret } from './trigger-secrets.js';
+import { keepSecret, sealAsPrevious } from './trigger-secrets.js';
 
 export interface TriggerServices {
   readonly database: Database;
@@ -78,15 +78,14 @@ export async function rotateTriggerSecret(
   id: string,
 ): Promise<IssuedTrigger> {
   const secret = newWebhookSecret();
-  const trigger = await change(services, id, (found) => ({
-    secret: keepSecret(services, found, 'secret', secret),
-    // What is sealed opens in its own column alone.
-    previousSecret:
-      found.authentication === TriggerAuthentication.BEARER
-        ? found.secret
-        : keepSecret(services, found, 'previousSecret', openSecret(services, found, 'secret', found.secret)),
-    previousUntil: new Date(services.clock.now() + ROTATION_MS),
-  }));
+  const trigger = await change(services, id, (found) => {
+    const previousSecret = sealAsPrevious(services, found);
+    return {
+      secret: keepSecret(services, found, 'secret', secret),
+      previousSecret,
+      previousUntil: previousSecret === null ? null : new Date(services.clock.now() + ROTATION_MS),
+    };
+  });
   return { trigger, secret };
 }
 
