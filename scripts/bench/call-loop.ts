@@ -32,7 +32,7 @@ export interface CallLoopOptions {
 
 const TICK_MS = 2;
 const TIMEOUT_MS = 30_000;
-/** One call in a hundred is that of a second before. */
+/** One call in a hundred is one of a second before. */
 const REPEAT_EVERY = 100;
 
 /** Calls a trigger at an even pace, whether answers come or not, and waits for the last of them. */
@@ -48,7 +48,7 @@ export async function callOnAndOn(trigger: CalledTrigger, options: CallLoopOptio
       while (calls.length < Math.min(due, total)) {
         const nth = calls.length;
         const isRepeat = nth >= perSecond && nth % REPEAT_EVERY === REPEAT_EVERY - 1;
-        const id = `${prefix}-${isRepeat ? nth - perSecond : nth}`;
+        const id = `${prefix}-${isRepeat ? nth - perSecond + 1 : nth}`;
         const dueAt = startedAt + (nth / perSecond) * 1_000;
         calls.push(
           callOnce(trigger, agent, id).then((answer) => ({

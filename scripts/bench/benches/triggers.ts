@@ -52,7 +52,7 @@ export const triggers: Bench = {
       ratioToBareLoop: null,
       calls: calls.length,
       repeats: calls.filter(({ isRepeat }) => isRepeat).length,
-      runs: new Set(calls.map(({ runId }) => runId)).size,
+      runsStarted: new Set(calls.map(({ runId }) => runId)).size,
       callErrors: calls.filter(({ status }) => status !== 202).length,
       wrongRepeats: wrongRepeats(calls),
       callP50Ms: at(0.5),
