@@ -59,7 +59,7 @@ export class Trigger {
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: 'When it was last called by somebody who knew the secret. Null: never.',
+    description: 'When a call of it was last taken, a repetition too. Null: never.',
   })
   @Column(optionalMoment)
   lastCalledAt!: Date | null;

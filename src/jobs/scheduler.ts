@@ -50,7 +50,12 @@ export function createScheduler(services: SchedulerServices): Scheduler {
 
   const look = async () => {
     await attempt('looking for a due refresh', () => startDueRefresh(services));
-    await attempt('looking for due exports', () => startDueExports(services));
+    let due: readonly string[] = [];
+    await attempt('looking for due exports', async () => {
+      due = await dueExports(services);
+    });
+    // One that cannot be started keeps no other from it.
+    for (const exportId of due) await attempt('starting a due export', () => startDueExport(services, exportId));
     for (const chore of chores) await attempt('a chore', chore);
   };
   const lookAgain = () => (looking = looking.then(look));
@@ -88,15 +93,15 @@ async function startDueRefresh(services: SchedulerServices): Promise<void> {
   });
 }
 
-async function startDueExports(services: SchedulerServices): Promise<void> {
-  const { database, clock } = services;
+/** The longest due first. */
+async function dueExports({ database, clock }: SchedulerServices): Promise<string[]> {
   const due = await database.reader
     .createQueryBuilder(ExportSchedule, 'schedule')
     .where('schedule.dueAt <= :now', { now: new Date(clock.now()).toISOString() })
     .orderBy('schedule.dueAt')
     .addOrderBy('schedule.exportId')
     .getMany();
-  for (const { exportId } of due) await startDueExport(services, exportId);
+  return due.map(({ exportId }) => exportId);
 }
 
 async function startDueExport(services: SchedulerServices, exportId: string): Promise<void> {

@@ -11,6 +11,8 @@ export interface HookServices extends CallServices {
 }
 
 const MAX_BODY_BYTES = 64 * 1024;
+/** Nobody has shown yet that they may call: who sends byte by byte must not keep a connection for ever. */
+const BODY_DEADLINE_MS = 10_000;
 /** Long enough for a restart. */
 const RETRY_AFTER_SECONDS = 10;
 
@@ -66,9 +68,11 @@ export function hookRoute(services: HookServices): RequestHandler {
 
 /** @returns false: the body cannot be taken, and the answer is given. */
 async function takeBody(request: Request, response: Response): Promise<boolean> {
+  const tooLong = setTimeout(() => request.destroy(), BODY_DEADLINE_MS);
   const failure = await new Promise<unknown>((resolve) => {
     readRawBody(request, response, resolve);
   });
+  clearTimeout(tooLong);
   if (failure === undefined) return true;
   const status = failure instanceof Error && 'status' in failure ? failure.status : undefined;
   if (status === 413) {

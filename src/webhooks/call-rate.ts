@@ -14,14 +14,18 @@ interface Window {
 const WINDOW_MS = 60_000;
 const ID = /^[0-9a-f-]{36}$/;
 /** Whoever makes ids up must not fill the memory: beyond so many, and for what is no id, there is one window for all. */
-const MAX_WINDOWS = 10_000;
+const MAX_WINDOWS = 100_000;
+const SWEEP_MS = 1_000;
 const EVERYBODY_ELSE = '';
 
 /** Each trigger has its own minute, which begins with its first call. */
 export function createCallRate(clock: Clock, perMinute: number): CallRate {
   const windows = new Map<string, Window>();
+  let sweptAt = -Infinity;
 
   const forgetThePast = (now: number) => {
+    if (now - sweptAt < SWEEP_MS) return;
+    sweptAt = now;
     for (const [key, { endsAt }] of windows) if (endsAt <= now) windows.delete(key);
   };
 

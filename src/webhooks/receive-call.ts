@@ -49,15 +49,15 @@ export async function receiveCall(services: CallServices, incoming: IncomingCall
         'webhook-id',
       );
     }
+    const receivedAt = new Date(clock.now());
+    await manager.update(Trigger, { id: triggerId }, { lastCalledAt: receivedAt });
     if (known !== null) return { runId: known.runId, duplicate: true };
     const definition = await findExport(manager, trigger.exportId);
     const wish = { trigger: ExportRunTrigger.WEBHOOK, requestedById: null, force };
     const run = await queueRun(services, transaction, definition, wish);
-    const receivedAt = new Date(clock.now());
     if (webhookId !== undefined) {
       await manager.insert(TriggerCall, { triggerId, webhookId, bodyHash, runId: run.id, receivedAt });
     }
-    await manager.update(Trigger, { id: triggerId }, { lastCalledAt: receivedAt });
     return { runId: run.id, duplicate: false };
   });
 }
