@@ -55,7 +55,8 @@ export function createScheduler(services: SchedulerServices): Scheduler {
       due = await dueExports(services);
     });
     // One that cannot be started keeps no other from it.
-    for (const exportId of due) await attempt('starting a due export', () => startDueExport(services, exportId));
+    for (const exportId of due)
+      await attempt('starting a due export', () => startDueExport(services, exportId));
     for (const chore of chores) await attempt('a chore', chore);
   };
   const lookAgain = () => (looking = looking.then(look));
