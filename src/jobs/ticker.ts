@@ -1,4 +1,5 @@
 import { schedule } from 'node-cron';
+import type { Logger } from '../logger.js';
 
 /** Tells every second that it is time to look what is due. Tests tick by themselves. */
 export interface Ticker {
@@ -11,11 +12,16 @@ export interface Ticker {
 const EVERY_SECOND = '* * * * * *';
 
 /** What is due is not its business: due times are written down, and a tick that is missed costs a second. */
-export function createCronTicker(): Ticker {
+export function createCronTicker(logger: Logger): Ticker {
+  // Of itself it speaks to standard output, which is for JSON lines. That a look took longer than a second is no news.
+  const quiet = (message: string | Error) => {
+    logger.debug({ message: String(message) }, 'node-cron');
+  };
+  const cronLogger = { info: quiet, warn: quiet, error: quiet, debug: quiet };
   let task: ReturnType<typeof schedule> | undefined;
   return {
     start: (onTick) => {
-      task = schedule(EVERY_SECOND, onTick, { noOverlap: true, suppressMissedWarning: true });
+      task = schedule(EVERY_SECOND, onTick, { noOverlap: true, logger: cronLogger });
     },
     stop: async () => {
       await task?.destroy();

@@ -38,7 +38,7 @@ export async function startServer(
   const {
     clock = systemClock,
     logger = createLogger(config.logLevel),
-    ticker = createCronTicker(),
+    ticker = createCronTicker(logger),
   } = overrides;
   logger.info({ settings: describeConfig(config) }, 'starting');
   if (config.sandboxHosts.length > 0) {
