@@ -6,7 +6,8 @@ import { getSegment } from '../src/profiles/segments.js';
 import { startEngine, runFully } from './helpers/engine.js';
 import { createExportOf } from './helpers/flows.js';
 import { ImportDoor } from './helpers/import-door.js';
-import type { Sluice } from './helpers/sluice.js';
+import { openBeside } from './helpers/beside.js';
+import { startSluice, type Sluice } from './helpers/sluice.js';
 
 const PEOPLE = 'id,email,city\n1,a@example.com,Brno\n2,b@example.com,Praha\n3,c@example.com,Brno\n';
 const FROM = (city: string) => ({ attribute: 'city', operator: 'equals', value: city });
@@ -174,6 +175,29 @@ describe('a dynamic segment', () => {
       code: 'BAD_USER_INPUT',
       failures: [{ extensions: { field: 'segment' } }],
     });
+  });
+});
+
+describe('a dynamic segment whose rule cannot be used any more', () => {
+  it('stays inactive until it has another rule', async () => {
+    await using sluice = await startSluice();
+    await sluice.importCsv(PEOPLE);
+    const { id } = await create(sluice, FROM('Brno'));
+    await setState(sluice, id, 'INACTIVE');
+    {
+      await using database = await openBeside(sluice);
+      await database.transact(({ manager }) =>
+        manager.query('DELETE FROM "profile_attributes" WHERE "name" = $1', ['city']),
+      );
+    }
+    await expect(setState(sluice, id, 'ACTIVE')).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+    const { segment } = await sluice.query<{ segment: object }>(
+      'query ($id: ID!) { segment(id: $id) { state } }',
+      { id },
+    );
+    expect(segment).toEqual({ state: 'INACTIVE' });
+    await update(sluice, id, { rule: { attribute: 'email', operator: 'isNotEmpty' } });
+    expect((await setState(sluice, id, 'ACTIVE')).memberCount).toBe(3);
   });
 });
 

@@ -287,6 +287,26 @@ describe('the schedule of an export', () => {
   });
 });
 
+describe('a schedule that cannot be worked out', () => {
+  it('keeps no other export from starting', async () => {
+    const calendar = createCalendar('2026-01-05T06:00:00Z');
+    await using engine = await startEngine({ sluice: calendar.options });
+    const { sluice } = engine;
+    const broken = await scheduledExport(engine, '0 7 * * *');
+    const sound = await scheduledExport(engine, '0 7 * * MON');
+    {
+      await using database = await openBeside(sluice);
+      const sql = `UPDATE "export_schedules" SET "cron" = 'nonsense' WHERE "exportId" = $1`;
+      await database.transact(({ manager }) => manager.query(sql, [broken]));
+    }
+    await calendar.turnTo('2026-01-05T07:00:00Z');
+    expect(await finishAll(sluice)).toMatchObject([{ export: { id: sound } }]);
+    expect(sluice.log).toContainEqual(
+      expect.objectContaining({ msg: 'starting a due export failed; it is tried again at the next tick' }),
+    );
+  });
+});
+
 describe('runAllExports', () => {
   it('runs those whose schedule is on, whatever it is; runExport runs any', async () => {
     await using engine = await startEngine();

@@ -83,16 +83,22 @@ export async function changeSegment(
   return getSegment(services, id);
 }
 
-/** Exports pass over inactive segments, and so does a refresh: a dynamic one is evaluated when it is active again. */
+/**
+ * Exports pass over inactive segments, and so does a refresh: a dynamic one is evaluated when it is active again.
+ * @throws {NotFoundError}; {BadInputError} when it is to be active and its rule cannot be used any more.
+ */
 export async function switchSegment(
   services: SegmentEvaluationServices,
   id: string,
   state: SegmentState,
 ): Promise<Segment> {
-  const { state: before, kind } = await getSegment(services, id);
-  const segment = await setSegmentState(services, id, state);
+  const { state: before, kind, rule } = await getSegment(services, id);
   const isAwakened = before === SegmentState.INACTIVE && state === SegmentState.ACTIVE;
-  return isAwakened && kind === SegmentKind.DYNAMIC ? refreshSegment(services, id) : segment;
+  if (!isAwakened || kind === SegmentKind.STATIC) return setSegmentState(services, id, state);
+  // One whose rule cannot be used stays inactive, and its exports pass over it as before.
+  await readRule(services, rule);
+  await setSegmentState(services, id, state);
+  return refreshSegment(services, id);
 }
 
 /**
