@@ -22,6 +22,8 @@ export interface Config {
   readonly auditRetentionDays: number;
   /** Who vouches for people with JWTs; undefined: nobody. */
   readonly issuer: IssuerConfig | undefined;
+  /** How often one trigger may be called. */
+  readonly triggerCallsPerMinute: number;
   readonly logLevel: string;
   readonly production: boolean;
   /** Whether the schema may be asked for. */
@@ -86,6 +88,11 @@ export function readConfig(env: Environment = process.env): Config {
     consentGraceDays: readNumber(env, 'SLUICE_CONSENT_GRACE_DAYS', 30, { min: 0, max: 365, whole: true }),
     auditRetentionDays: readNumber(env, 'AUDIT_RETENTION_DAYS', 400, { min: 1, max: 36_500, whole: true }),
     issuer: readIssuer(env, production),
+    triggerCallsPerMinute: readNumber(env, 'SLUICE_TRIGGER_CALLS_PER_MINUTE', 6_000, {
+      min: 1,
+      max: 1_000_000,
+      whole: true,
+    }),
     logLevel: env.LOG_LEVEL ?? 'info',
     production,
     introspection: readSwitch(env, 'SLUICE_INTROSPECTION', !production),

@@ -54,7 +54,7 @@ describe('the audit trail', () => {
       const [done, denied] = await auditOf(sluice, `action: "${action}"`);
       const subjectId = expect.stringMatching(/^[0-9a-f-]{36}$|^-$/) as string;
       const subjectType = expect.stringMatching(
-        /^(User|ApiToken|Segment|Profile|Connection|Export|ExportRun)$/,
+        /^(User|ApiToken|Segment|Profile|Connection|Export|ExportRun|Refresh|RefreshSchedule|Trigger)$/,
       ) as string;
       const clientAddress = expect.stringContaining('127.0.0.1') as string;
       const common = { action, subjectType, subjectId, clientAddress };

@@ -107,8 +107,7 @@ describe('the database', () => {
     await source.initialize();
     const drift = await source.driver.createSchemaBuilder().log();
     expect(drift.upQueries.map((query) => query.query)).toEqual([]);
-    for (let applied = dataModel.migrations.length; applied > 0; applied -= 1)
-      await source.undoLastMigration();
+    for (let left = dataModel.migrations.length; left > 0; left -= 1) await source.undoLastMigration();
     const left = await source.query<{ name: string }[]>(
       `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'migrations'`,
     );

@@ -36,10 +36,12 @@ const ADMINISTRATORS_ALONE = [
   ...['createUser', 'setUserRole', 'setUserDisabled', 'issueApiToken', 'revokeApiToken'].map(mutation),
   ...['createConnection', 'updateConnection', 'shareConnection', 'connect', 'removeConnection'].map(mutation),
   ...['giveConsent', 'withdrawConsent', 'becomeExportUser', 'detachExports'].map(mutation),
+  ...['setRefreshSchedule', 'runRefresh'].map(mutation),
 ];
 const EVERYBODY = [
   ...['me', 'profileCount', 'profileAttributes', 'segments', 'segment', 'consentStatement'].map(query),
   ...['exports', 'export', 'exportRuns', 'exportRun'].map(query),
+  ...['refreshSchedule', 'refreshes', 'triggers'].map(query),
   'Subscription.exportRunChanged',
 ];
 
@@ -73,7 +75,7 @@ describe('the table of permissions', () => {
     const through = Object.entries(OPERATIONS as Record<string, Rule>).flatMap(([name, rule]) =>
       rule.through === undefined ? [] : [name.replace(/^.*\./, '')],
     );
-    expect(through.sort()).toEqual([
+    const expected = [
       ...[
         'approveExportRun',
         'attachExport',
@@ -82,8 +84,11 @@ describe('the table of permissions', () => {
         'createExport',
         'destinationLists',
       ],
+      ...['createTrigger', 'rotateTriggerSecret', 'setTriggerEnabled', 'removeTrigger'],
+      ...['scheduleExports', 'enableSchedules'],
       ...['duplicateExport', 'planExport', 'removeExport', 'runExport', 'updateExport'],
-    ]);
+    ];
+    expect(through.sort()).toEqual(expected.sort());
   });
 
   it('hides only fields that there are, and that may be null', () => {

@@ -2,16 +2,27 @@ import { Failure, messageOf, UsageError } from '../client/failure.js';
 import { Interruption, interruptionSignal } from '../client/interruption.js';
 import { createNarrator } from '../demo/narrator.js';
 import type { Bench, Measurement } from './bench.js';
+import { dynamicSegment } from './benches/dynamic-segment.js';
 import { firstRun } from './benches/first-run.js';
 import { importBench } from './benches/import.js';
 import { noChange } from './benches/no-change.js';
 import { onePercent } from './benches/one-percent.js';
 import { realLimits } from './benches/real-limits.js';
+import { triggers } from './benches/triggers.js';
 import { whileBusy } from './benches/while-busy.js';
 import { readOptions, usage, type BenchOptions } from './options.js';
 import { describeReport, jsonReport, reportOf } from './report.js';
 
-const BENCHES: readonly Bench[] = [importBench, firstRun, noChange, onePercent, realLimits, whileBusy];
+const BENCHES: readonly Bench[] = [
+  importBench,
+  firstRun,
+  noChange,
+  onePercent,
+  realLimits,
+  whileBusy,
+  dynamicSegment,
+  triggers,
+];
 
 process.exitCode = await main(process.argv.slice(2));
 

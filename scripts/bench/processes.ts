@@ -28,6 +28,8 @@ export interface RunningProgram {
   readonly peakRssMb: () => number | null;
   /** Ends it and waits until it has ended. */
   readonly stop: () => Promise<void>;
+  /** Ends it without warning (SIGKILL), and waits until it has ended. */
+  readonly kill: () => Promise<void>;
 }
 
 /** A temporary folder, and the processes that work in it: gone without a trace when it is closed. */
@@ -76,23 +78,28 @@ export class Processes implements AsyncDisposable {
     }, START_TIMEOUT_MS);
     try {
       const url = await promise;
-      return { url, peakRssMb: () => peakRssMb(child), stop: () => this.end(child) };
+      return {
+        url,
+        peakRssMb: () => peakRssMb(child),
+        stop: () => this.end(child, 'SIGTERM'),
+        kill: () => this.end(child, 'SIGKILL'),
+      };
     } finally {
       clearTimeout(tooLong);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const child of this.children) await this.end(child);
+    for (const child of this.children) await this.end(child, 'SIGTERM');
     this.clear();
     process.off('exit', this.clear);
   }
 
-  private async end(child: ChildProcess): Promise<void> {
+  private async end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
     this.children.delete(child);
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'exit');
-    child.kill('SIGTERM');
+    child.kill(signal);
     const impatience = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
     await ended;
     clearTimeout(impatience);

@@ -88,6 +88,11 @@ export class World implements AsyncDisposable {
     this.program = await startServer(this.processes, this.sandbox, this.surroundings.timeScale);
   }
 
+  /** Kills the server without warning; `restartServer` brings it back. */
+  async killServer(): Promise<void> {
+    await this.program.kill();
+  }
+
   /** Makes a segment of exactly these people. */
   async import(people: Iterable<Person>, segment = SEGMENT): Promise<ImportReport> {
     return this.importCsv(csvOf(people), segment);

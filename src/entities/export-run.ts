@@ -55,11 +55,21 @@ registerEnumType(ExportRunPhase, {
 
 export enum ExportRunTrigger {
   ON_DEMAND = 'ON_DEMAND',
+  RUN_ALL = 'RUN_ALL',
+  SCHEDULE = 'SCHEDULE',
+  REFRESH = 'REFRESH',
+  WEBHOOK = 'WEBHOOK',
 }
 registerEnumType(ExportRunTrigger, {
   name: 'ExportRunTrigger',
   description: 'What started a run.',
-  valuesConfig: { ON_DEMAND: { description: 'Somebody asked for this export.' } },
+  valuesConfig: {
+    ON_DEMAND: { description: 'Somebody asked for this export.' },
+    RUN_ALL: { description: 'Somebody asked for all exports (runAllExports).' },
+    SCHEDULE: { description: "The export's own schedule." },
+    REFRESH: { description: 'A refresh, once the segments were evaluated.' },
+    WEBHOOK: { description: 'A call of a trigger.' },
+  },
 });
 
 /**

@@ -1,15 +1,19 @@
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
-import { GraphQLDateTime } from 'graphql-scalars';
+import { GraphQLDateTime, GraphQLJSONObject } from 'graphql-scalars';
 import { Column, Entity, Index, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
 import { moment, optionalMoment } from './columns.js';
 
 export enum SegmentKind {
   STATIC = 'STATIC',
+  DYNAMIC = 'DYNAMIC',
 }
 registerEnumType(SegmentKind, {
   name: 'SegmentKind',
   description: 'How a segment gets its members.',
-  valuesConfig: { STATIC: { description: 'Its members were given, by an import.' } },
+  valuesConfig: {
+    STATIC: { description: 'Its members were given, by an import.' },
+    DYNAMIC: { description: 'A rule decides, whenever the segment is evaluated.' },
+  },
 });
 
 export enum SegmentState {
@@ -45,6 +49,13 @@ export class Segment {
   @Column('varchar')
   state!: SegmentState;
 
+  @Field(() => GraphQLJSONObject, {
+    nullable: true,
+    description: 'Who belongs to it, as it was written. Null: the segment is STATIC.',
+  })
+  @Column('simple-json', { nullable: true })
+  rule!: object | null;
+
   @Field(() => Int, { description: 'How many profiles it holds.' })
   @Column('integer')
   memberCount!: number;
@@ -55,7 +66,8 @@ export class Segment {
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: 'When its members were last given; null: not yet.',
+    description:
+      'Since when its members are as they are: the last import, or the moment at which the last evaluation began. Null: not yet.',
   })
   @Column(optionalMoment)
   evaluatedAt!: Date | null;
@@ -74,12 +86,37 @@ export class SegmentGeneration {
   @PrimaryGeneratedColumn('increment', { type: 'integer' })
   id!: number;
 
-  /** Null exactly while an import is still filling it. */
+  /** Null exactly while an import or an evaluation is still filling it. */
   @Column('varchar', { nullable: true })
   segmentId!: string | null;
 
   @Column(moment)
   createdAt!: Date;
+}
+
+@Entity('segment_sizes')
+@Index('segment_sizes_segment', ['segmentId', 'id'])
+@ObjectType({ description: 'How large a segment was once its members were given or evaluated.' })
+export class SegmentSize {
+  @PrimaryGeneratedColumn('increment', { type: 'integer' })
+  id!: number;
+
+  @Column('varchar')
+  segmentId!: string;
+
+  @Field(() => GraphQLDateTime, { description: 'The import, or the moment at which the evaluation began.' })
+  @Column(moment)
+  at!: Date;
+
+  @Field(() => Int, { description: 'How many profiles it held then.' })
+  @Column('integer')
+  memberCount!: number;
+
+  @Field(() => Int, {
+    description: 'Values that the rule could not read as it asks; who has one is no member by it.',
+  })
+  @Column('integer')
+  unparsedValues!: number;
 }
 
 @Entity('segment_members', { withoutRowid: true })

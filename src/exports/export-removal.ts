@@ -5,8 +5,10 @@ import type { Clock } from '../clock.js';
 import type { Database } from '../database.js';
 import { Batch } from '../entities/batch.js';
 import { ExportRun, RunRequest } from '../entities/export-run.js';
+import { ExportSchedule } from '../entities/export-schedule.js';
 import { Export, ExportSegment } from '../entities/export.js';
 import { Ledger } from '../entities/ledger.js';
+import { Trigger } from '../entities/trigger.js';
 import { ConflictError } from '../errors.js';
 import { auditedExport, auditExport } from './audit-exports.js';
 import { findExport } from './find-exports.js';
@@ -16,7 +18,7 @@ import { UNFINISHED } from './run-states.js';
 const CHUNK = 10_000;
 
 /**
- * Removes an export with its runs and everything that was noted of them. Contacts at the destination stay.
+ * Removes an export with its runs, its triggers and everything that was noted of them. Contacts at the destination stay.
  * @throws {NotFoundError}; {ConflictError} while a run is queued or active.
  */
 export async function removeExport(
@@ -34,6 +36,8 @@ export async function removeExport(
     }
     await manager.delete(Export, { id });
     await manager.delete(ExportSegment, { exportId: id });
+    await manager.delete(ExportSchedule, { exportId: id });
+    await manager.delete(Trigger, { exportId: id });
     await manager.delete(RunRequest, { exportId: id });
     const event = { at: new Date(services.clock.now()), actor, action: 'removeExport' };
     await auditExport(manager, event, before, null);

@@ -1,4 +1,5 @@
 import type { SignedInActor } from '../audit/record.js';
+import { ExportSchedule } from '../entities/export-schedule.js';
 import { Export, ExportSegment, type LeaverPolicy, type Mapping } from '../entities/export.js';
 import { ConflictError } from '../errors.js';
 import { newId } from '../ids.js';
@@ -14,6 +15,7 @@ import {
   type UsableConnection,
 } from './export-input.js';
 import { findExport, getExport } from './find-exports.js';
+import { parseSchedule, writeSchedule, type ScheduleWish } from './schedules.js';
 
 export interface NewExport {
   readonly name: string;
@@ -24,6 +26,8 @@ export interface NewExport {
   readonly leavers: LeaverPolicy;
   readonly leaverHoldPercent: number;
   readonly runAutomations: boolean;
+  /** Left out: on, with every refresh. */
+  readonly schedule?: ScheduleWish | null;
 }
 
 /** What is left out, or null, stays as it is. */
@@ -35,6 +39,7 @@ export interface ExportChanges {
   readonly leavers?: LeaverPolicy | null;
   readonly leaverHoldPercent?: number | null;
   readonly runAutomations?: boolean | null;
+  readonly schedule?: ScheduleWish | null;
 }
 
 /**
@@ -50,6 +55,7 @@ export async function createExport(
   const { reader } = services.database;
   const name = parseName('name', input.name);
   const leaverHoldPercent = parseHoldPercent(input.leaverHoldPercent);
+  const schedule = parseSchedule(input.schedule);
   const mapping = await parseMapping(services, input.mapping);
   const segmentIds = await parseSegmentIds(reader, input.segmentIds);
   const checked = await usableConnection(reader, input.connectionId);
@@ -73,6 +79,7 @@ export async function createExport(
     await assertSameAccount(manager, checked);
     await manager.insert(Export, created);
     await writeSegments(manager, created.id, segmentIds);
+    await writeSchedule(manager, services.clock, created.id, schedule);
     const event = { at: now, actor, action: 'createExport' };
     await auditExport(manager, event, null, await auditedExport(manager, created));
   });
@@ -93,6 +100,7 @@ export async function updateExport(
   const before = await getExport(services, id);
   const name = ifGiven(changes.name, (text) => parseName('name', text));
   const leaverHoldPercent = ifGiven(changes.leaverHoldPercent, parseHoldPercent);
+  const schedule = ifGiven(changes.schedule, (input) => parseSchedule(input));
   const mapping = await ifGiven(changes.mapping, (input) => parseMapping(services, input));
   const segmentIds = await ifGiven(changes.segmentIds, (ids) => parseSegmentIds(reader, ids));
   const moved = await ifGiven(changes.listId, async (listId) => {
@@ -105,6 +113,7 @@ export async function updateExport(
       assertStillAttached(found, moved.checked);
     }
     if (segmentIds !== undefined) await writeSegments(transaction.manager, id, segmentIds);
+    if (schedule !== undefined) await writeSchedule(transaction.manager, services.clock, id, schedule);
     // What was not asked for stays as it is now: somebody may have changed it since `before`.
     return {
       name: name ?? found.name,
@@ -137,6 +146,8 @@ export async function duplicateExport(
       copy.id,
       uses.map((use) => use.segmentId),
     );
+    const schedule = await manager.findOneByOrFail(ExportSchedule, { exportId: id });
+    await writeSchedule(manager, services.clock, copy.id, schedule);
     const event = { at: now, actor, action: 'duplicateExport' };
     await auditExport(manager, event, null, await auditedExport(manager, copy));
     return copy;

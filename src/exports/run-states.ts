@@ -7,6 +7,7 @@ import { ExportRun, ExportRunState } from '../entities/export-run.js';
  * A run begins QUEUED. A worker takes it up: RUNNING. Somebody may ask for an end: a queued run is CANCELED at once, a
  * running one is CANCELING while what the destination accepted is followed up, then CANCELED. A running run ends by
  * itself as SUCCEEDED, SUCCEEDED_WITH_WARNINGS, FAILED or, before anything was sent, SKIPPED. Final states have no exits.
+ * What a schedule or a refresh would have started, but could not, begins and ends as SKIPPED (see queue-run.ts).
  *
  * A running run that would do harm (see hold.ts) is HELD before anything was sent. No worker holds it then: it waits for a
  * person, across restarts. Approved, it is RUNNING again and prepares anew; cancelled, or left alone for too long, it is

@@ -1,25 +1,16 @@
 import { In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
 import type { SignedInActor } from '../audit/record.js';
 import type { Clock } from '../clock.js';
-import { assertConsent } from '../connections/consent.js';
-import type { Database, Transaction } from '../database.js';
-import { Connection } from '../entities/connection.js';
+import type { Database } from '../database.js';
 import { ExportRun, ExportRunState, ExportRunTrigger, RunRequest } from '../entities/export-run.js';
 import { Export } from '../entities/export.js';
 import { Rejection, type RejectionReason } from '../entities/rejection.js';
-import {
-  BadInputError,
-  ConflictError,
-  ConnectionFailedError,
-  IdempotencyKeyReusedError,
-  NotFoundError,
-} from '../errors.js';
-import { newId } from '../ids.js';
+import { BadInputError, IdempotencyKeyReusedError, NotFoundError } from '../errors.js';
 import { auditRun } from './audit-exports.js';
 import type { Queue } from './queue.js';
 import { readPage, type Page, type PageRequest } from '../page.js';
-import { connectionProblem } from './conditions.js';
 import type { ProgressHub } from './progress-hub.js';
+import { queueRun } from './queue-run.js';
 import { isFinal, moveRun, UNFINISHED } from './run-states.js';
 
 /** What asking for runs needs. */
@@ -33,8 +24,7 @@ export interface RunServices {
 const MAX_KEY_LENGTH = 200;
 
 /**
- * Asks for a run. One run of an export is under way or held, and at most one more is queued: a request that finds one
- * queued gets that one back, because it will see everything that the request wants sent.
+ * Asks for a run, as `queueRun` tells.
  * @param options.force sends also who is at the destination as wanted; a queued run that is joined becomes a forced one.
  * @param options.idempotencyKey the caller's name for this request: the same again gets the same run.
  * @throws {NotFoundError} for an unknown export, {ConflictError} for a detached one; {ConsentRequiredError},
@@ -53,20 +43,18 @@ export async function requestRun(
     const definition = await manager.findOneBy(Export, { id: exportId });
     if (definition === null) throw new NotFoundError('export');
     const answered = await answeredBefore(manager, actor, { exportId, force }, idempotencyKey);
-    const event = { at: new Date(services.clock.now()), actor, action: 'runExport' };
+    const event = { actor, action: 'runExport' };
     if (answered !== null) {
-      await auditRun(manager, event, answered.state, answered, { repeated: true });
+      const at = new Date(services.clock.now());
+      await auditRun(manager, { at, ...event }, answered.state, answered, { repeated: true });
       return answered;
     }
 
-    const connection = await attachedConnection(manager, definition);
-    const queued = await manager.findOneBy(ExportRun, { exportId, state: ExportRunState.QUEUED });
-    const run = queued ?? (await queueRun(services, transaction, actor, definition, connection));
-    await auditRun(manager, event, queued?.state ?? null, run, { force });
-    if (force && !run.force) {
-      run.force = true;
-      await manager.update(ExportRun, { id: run.id }, { force });
-    }
+    const run = await queueRun(services, transaction, definition, {
+      trigger: ExportRunTrigger.ON_DEMAND,
+      asked: event,
+      force,
+    });
     if (idempotencyKey !== undefined) {
       const requestedAt = new Date(services.clock.now());
       await manager.insert(RunRequest, {
@@ -177,77 +165,6 @@ async function answeredBefore(
     );
   }
   return manager.findOneBy(ExportRun, { id: earlier.runId });
-}
-
-/** The connection of an export that may run now. */
-async function attachedConnection(manager: EntityManager, definition: Export): Promise<Connection> {
-  const connection =
-    definition.connectionId === null
-      ? null
-      : await manager.findOneBy(Connection, { id: definition.connectionId });
-  if (connection === null) {
-    throw new ConflictError(
-      'The export is detached from its connection and does not run.',
-      'Attach it to a connection (attachExport).',
-    );
-  }
-  await assertConsent(manager, connection.id);
-  const problem = await connectionProblem(manager, connection);
-  if (problem !== null) throw new ConnectionFailedError(problem.message, problem.remedy ?? undefined);
-  return connection;
-}
-
-async function queueRun(
-  services: RunServices,
-  transaction: Transaction,
-  actor: SignedInActor,
-  definition: Export,
-  connection: Connection,
-): Promise<ExportRun> {
-  const { manager } = transaction;
-  const run = Object.assign(new ExportRun(), {
-    id: newId(),
-    exportId: definition.id,
-    number: 1 + ((await manager.maximum(ExportRun, 'number', { exportId: definition.id })) ?? 0),
-    trigger: ExportRunTrigger.ON_DEMAND,
-    requestedById: actor.id,
-    state: ExportRunState.QUEUED,
-    phase: null,
-    problem: null,
-    connectionId: connection.id,
-    connectionRevision: connection.revision,
-    kind: connection.kind,
-    account: definition.account,
-    listId: definition.list.id,
-    runAutomations: definition.runAutomations,
-    force: false,
-    generations: null,
-    ledgerId: null,
-    queuedAt: new Date(services.clock.now()),
-    startedAt: null,
-    finishedAt: null,
-    cancelRequestedAt: null,
-    heldAt: null,
-    approvedLeavers: null,
-    attempt: 1,
-    sequence: 0,
-    members: null,
-    skipped: 0,
-    unchanged: 0,
-    leavers: 0,
-    toSend: 0,
-    newcomers: 0,
-    newcomersRefused: 0,
-    accepted: 0,
-    confirmed: 0,
-    rejected: 0,
-    unconfirmed: 0,
-    notSent: 0,
-  });
-  await manager.insert(ExportRun, run);
-  services.queue.ring(transaction, run.account);
-  transaction.afterCommit(() => services.hub.changed(run.id));
-  return run;
 }
 
 function parseKey(key: string | null | undefined): string | undefined {

@@ -1,6 +1,7 @@
 import type { Database } from '../database.js';
 import { ProfileAttribute } from '../entities/profile-attribute.js';
 import { BadInputError } from '../errors.js';
+import { nearestOf } from '../nearest.js';
 import { quote } from './rules.js';
 
 interface AttributeServices {
@@ -32,30 +33,4 @@ export async function assertAttributesExist(
       ? 'Import profiles with this attribute first, or name one of profileAttributes.'
       : `Did you mean ${quote(nearest)}? profileAttributes lists them all.`,
   );
-}
-
-/** The known name that takes the fewest edits, if it is near enough to be what was meant. */
-function nearestOf(name: string, known: readonly string[]): string | undefined {
-  const wanted = name.toLowerCase();
-  let nearest: string | undefined;
-  let fewest = Math.max(2, Math.floor(wanted.length / 3)) + 1;
-  for (const candidate of known) {
-    const edits = editDistance(wanted, candidate.toLowerCase());
-    if (edits < fewest) [nearest, fewest] = [candidate, edits];
-  }
-  return nearest;
-}
-
-/** Levenshtein: insertions, deletions and replacements that turn one text into the other. */
-function editDistance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= from.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j += 1) {
-      const replaced = (row[j - 1] ?? 0) + Number(from[i - 1] !== to[j - 1]);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[to.length] ?? 0;
 }

@@ -7,11 +7,11 @@ import { SegmentGeneration } from '../entities/segment.js';
 /**
  * The life of a generation, one complete set of a segment's members:
  *
- * filling     `segmentId` is null: an import writes it batch by batch, nobody reads it;
- * current     `Segment.generation` points at it, since one swap when the file had arrived whole (see swap.ts);
+ * filling     `segmentId` is null: an import or an evaluation writes it batch by batch, nobody reads it;
+ * current     `Segment.generation` points at it, since one swap when it was whole (see swap.ts, evaluate-segment.ts);
  * superseded  it has a segment, but is not that segment's current one: removed, unless a run that is being prepared
  *             still reads it;
- * abandoned   still filling when the server starts: its import died with the process.
+ * abandoned   still filling when the server starts: who filled it died with the process.
  *
  * Removing goes in small steps, members first and the row last, so that it can be taken up again after a crash.
  */
@@ -39,6 +39,19 @@ export async function addMembers(manager: EntityManager, generation: number, ids
     `INSERT INTO "segment_members" ("generation", "profileId")
      SELECT $1, value FROM ${jsonList('$2')} AS ids WHERE true ORDER BY value
      ON CONFLICT DO NOTHING`,
+    [generation, ids],
+  );
+}
+
+/**
+ * Adds those of the ids that still are profiles: whoever was removed since they were read would be counted for ever.
+ * @param ids a JSON array of ids that are no members yet.
+ */
+export async function addProfiles(manager: EntityManager, generation: number, ids: string): Promise<void> {
+  await manager.query(
+    `INSERT INTO "segment_members" ("generation", "profileId")
+     SELECT $1, value FROM ${jsonList('$2')} AS ids
+     WHERE EXISTS (SELECT 1 FROM "profiles" WHERE "id" = value) ORDER BY value`,
     [generation, ids],
   );
 }

@@ -16,6 +16,7 @@ import { IncompleteImportError, type ImportReport } from './import-report.js';
 import { ImportWriter } from './import-writer.js';
 import type { ImportMode } from './merge.js';
 import { ndjsonRowReader } from './ndjson-rows.js';
+import { findSegmentNamed, refuseToFillDynamic } from './segments.js';
 import type { FillingSegment } from './store-batch.js';
 import { swapGeneration } from './swap.js';
 import { textBlocks } from './text-blocks.js';
@@ -88,6 +89,7 @@ async function importSegment(
   mode: ImportMode,
   storeAll: (writer: ImportWriter) => Promise<void>,
 ): Promise<ImportReport> {
+  refuseToFillDynamic(await findSegmentNamed(services, name));
   const segment = { name, generation: await beginGeneration(services) };
   await using writer = writerFor(services, mode, segment);
   let removed: number;

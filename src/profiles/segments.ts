@@ -4,8 +4,8 @@ import { record, type SignedInActor } from '../audit/record.js';
 import type { Clock } from '../clock.js';
 import { isUniqueViolation, type Database } from '../database.js';
 import { ExportSegment } from '../entities/export.js';
-import { Segment, SegmentKind, SegmentState } from '../entities/segment.js';
-import { ConflictError, NotFoundError } from '../errors.js';
+import { Segment, SegmentKind, SegmentSize, SegmentState } from '../entities/segment.js';
+import { BadInputError, ConflictError, NotFoundError } from '../errors.js';
 import { newId } from '../ids.js';
 import { parseName } from '../names.js';
 import { readPage, type Page, type PageRequest } from '../page.js';
@@ -30,7 +30,7 @@ export async function createSegment(
   const segment = newSegment(parseName('name', input.name), services.clock);
   await services.database.transact(async ({ manager }) => {
     await refusingTakenNames(segment.name, () => manager.insert(Segment, segment));
-    await writeDown(services, manager, actor, 'createSegment', null, segment);
+    await auditSegment(services, manager, actor, 'createSegment', null, segment);
   });
   return segment;
 }
@@ -81,7 +81,8 @@ export async function removeSegment(
       );
     }
     await manager.delete(Segment, id);
-    await writeDown(services, manager, actor, 'removeSegment', segment, null);
+    await manager.delete(SegmentSize, { segmentId: id });
+    await auditSegment(services, manager, actor, 'removeSegment', segment, null);
   });
   await removeSupersededGenerations(services);
   return true;
@@ -97,13 +98,39 @@ export async function listSegments({ database }: Reads, page: PageRequest): Prom
   return readPage(database.reader.createQueryBuilder(Segment, 'segment'), page, 'ASC');
 }
 
-/** A segment that has no members yet and is not stored. */
-export function newSegment(name: string, clock: Clock): Segment {
+/** Null: there is none. */
+export async function findSegmentNamed({ database }: Reads, name: string): Promise<Segment | null> {
+  return database.reader.findOneBy(Segment, { name });
+}
+
+/** How large the segment was whenever its members were given or evaluated, the latest first. */
+export async function listSizes(
+  { database }: Reads,
+  segmentId: string,
+  page: PageRequest,
+): Promise<Page<SegmentSize>> {
+  const query = database.reader.createQueryBuilder(SegmentSize, 'size');
+  return readPage(query.where('size.segmentId = :segmentId', { segmentId }), page, 'DESC');
+}
+
+/** @throws {BadInputError} when a rule decides who belongs to the segment. */
+export function refuseToFillDynamic(segment: Segment | null): void {
+  if (segment?.kind !== SegmentKind.DYNAMIC) return;
+  throw new BadInputError(
+    'segment',
+    `A rule decides who belongs to the segment "${segment.name}", so that no import can.`,
+    'Import the profiles without segment=, or into a segment of another name.',
+  );
+}
+
+/** A segment that has no members yet and is not stored. @param rule null: it is static. */
+export function newSegment(name: string, clock: Clock, rule: Segment['rule'] = null): Segment {
   return Object.assign(new Segment(), {
     id: newId(),
     name,
-    kind: SegmentKind.STATIC,
+    kind: rule === null ? SegmentKind.STATIC : SegmentKind.DYNAMIC,
     state: SegmentState.ACTIVE,
+    rule,
     memberCount: 0,
     generation: null,
     evaluatedAt: null,
@@ -122,12 +149,13 @@ async function change(
     const before = await findSegment(manager, id);
     await write(manager);
     const after = await findSegment(manager, id);
-    await writeDown(services, manager, actor, action, before, after);
+    await auditSegment(services, manager, actor, action, before, after);
     return after;
   });
 }
 
-async function writeDown(
+/** Writes down what was done to a segment. @param before null: it was made. @param after null: it was removed. */
+export async function auditSegment(
   { clock }: Pick<SegmentServices, 'clock'>,
   manager: EntityManager,
   actor: SignedInActor,
@@ -141,21 +169,27 @@ async function writeDown(
     action,
     subjectType: 'Segment',
     subjectId: (after ?? before)?.id ?? '',
-    changes: changesBetween(before, after, ['name', 'kind', 'state']),
+    changes: changesBetween(before, after, ['name', 'kind', 'state', 'rule']),
   });
 }
 
-async function findSegment(manager: EntityManager, id: string): Promise<Segment> {
+/** @throws {NotFoundError} */
+export async function findSegment(manager: EntityManager, id: string): Promise<Segment> {
   const segment = await manager.findOneBy(Segment, { id });
   if (segment === null) throw new NotFoundError('segment');
   return segment;
 }
 
-async function refusingTakenNames<T>(name: string, write: () => Promise<T>): Promise<T> {
+/** @throws {ConflictError} when `write` finds the name taken. */
+export async function refusingTakenNames<T>(name: string, write: () => Promise<T>): Promise<T> {
   try {
     return await write();
   } catch (error: unknown) {
     if (!isUniqueViolation(error)) throw error;
-    throw new ConflictError(`There is a segment named "${name}" already.`, 'Choose another name.', 'name');
+    throw nameTaken(name);
   }
+}
+
+export function nameTaken(name: string): ConflictError {
+  return new ConflictError(`There is a segment named "${name}" already.`, 'Choose another name.', 'name');
 }

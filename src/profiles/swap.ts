@@ -1,8 +1,9 @@
 import type { EntityManager } from 'typeorm';
 import type { Clock } from '../clock.js';
 import type { Database } from '../database.js';
-import { Segment, SegmentGeneration, SegmentMember } from '../entities/segment.js';
-import { newSegment } from './segments.js';
+import { Segment } from '../entities/segment.js';
+import { adoptGeneration } from './adopt-generation.js';
+import { newSegment, refuseToFillDynamic } from './segments.js';
 
 /** Members that one statement compares: some 20 ms. */
 const CHUNK = 20_000;
@@ -15,6 +16,7 @@ interface SwapServices {
 /**
  * Makes a filled generation the members of the segment, all at once; the segment is made if there is none of that name.
  * When two imports do this, the later one wins.
+ * @throws {BadInputError} when a rule decides who belongs to the segment.
  * @returns how many members left the segment by it.
  */
 export async function swapGeneration(
@@ -29,12 +31,10 @@ export async function swapGeneration(
     const left = await countLeft(database.reader, compared, filled.generation);
     const swapped = await database.transact(async ({ manager }) => {
       const segment = await manager.findOneBy(Segment, { name: filled.name });
+      refuseToFillDynamic(segment);
       if ((segment?.generation ?? null) !== compared) return false;
       const { id } = segment ?? (await manager.save(Segment, newSegment(filled.name, clock)));
-      const memberCount = await manager.countBy(SegmentMember, { generation: filled.generation });
-      const evaluatedAt = new Date(clock.now());
-      await manager.update(SegmentGeneration, filled.generation, { segmentId: id });
-      await manager.update(Segment, id, { generation: filled.generation, memberCount, evaluatedAt });
+      await adoptGeneration(manager, id, { generation: filled.generation, at: new Date(clock.now()) });
       return true;
     });
     if (swapped) return left;

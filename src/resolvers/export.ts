@@ -1,6 +1,7 @@
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { Connection } from '../entities/connection.js';
 import { ExportRun } from '../entities/export-run.js';
+import { ExportSchedule } from '../entities/export-schedule.js';
 import { Export } from '../entities/export.js';
 import { Segment } from '../entities/segment.js';
 import { User } from '../entities/user.js';
@@ -138,6 +139,11 @@ export class ExportResolver {
   @FieldResolver(() => [Segment], { description: 'The segments whose members it sends, each person once.' })
   async segments(@Root() { id }: Export, @Ctx() context: Context): Promise<Segment[]> {
     return (await context.loaders.segments(id)) ?? [];
+  }
+
+  @FieldResolver(() => ExportSchedule, { description: 'When it runs by itself.' })
+  schedule(@Root() { id }: Export, @Ctx() context: Context): Promise<ExportSchedule | null> {
+    return context.loaders.schedule(id);
   }
 
   @FieldResolver(() => AccessLevel, {

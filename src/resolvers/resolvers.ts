@@ -7,7 +7,10 @@ import { ExportPlanResolver } from './export-plan.js';
 import { ExportRunResolver } from './export-run.js';
 import { ExportResolver } from './export.js';
 import { ProfileResolver } from './profile.js';
+import { RefreshResolver, RefreshStepResolver } from './refresh.js';
+import { ScheduleResolver } from './schedule.js';
 import { SegmentResolver } from './segment.js';
+import { TriggerResolver } from './trigger.js';
 import { UserResolver } from './user.js';
 
 /** Every resolver, by name. */
@@ -21,6 +24,10 @@ export const resolvers = [
   ExportResolver,
   ExportRunResolver,
   ProfileResolver,
+  RefreshResolver,
+  RefreshStepResolver,
+  ScheduleResolver,
   SegmentResolver,
+  TriggerResolver,
   UserResolver,
 ] as const;

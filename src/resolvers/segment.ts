@@ -1,19 +1,21 @@
-import { Arg, Args, Ctx, ID, Mutation, Query, Resolver } from 'type-graphql';
-import { Segment, SegmentState } from '../entities/segment.js';
+import { GraphQLJSONObject } from 'graphql-scalars';
+import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Segment, SegmentState, type SegmentSize } from '../entities/segment.js';
 import type { Page } from '../page.js';
 import {
-  createSegment,
-  getSegment,
-  listSegments,
-  removeSegment,
-  setSegmentState,
-  updateSegment,
-} from '../profiles/segments.js';
+  changeSegment,
+  makeSegment,
+  previewSegment,
+  refreshSegment,
+  switchSegment,
+} from '../profiles/dynamic-segments.js';
+import { getSegment, listSegments, listSizes, removeSegment } from '../profiles/segments.js';
 import { authorise } from '../schema/authorise.js';
 import type { Context } from '../schema/context.js';
 import { PageArguments } from '../schema/page-arguments.js';
-import { SegmentPage } from '../schema/pages.js';
-import { CreateSegmentInput, UpdateSegmentInput } from '../schema/segment-inputs.js';
+import { SegmentPage, SegmentSizePage } from '../schema/pages.js';
+import { previewOf, SegmentPreviewType } from '../schema/segment-preview.js';
+import { CreateSegmentInput, RULE, UpdateSegmentInput } from '../schema/segment-inputs.js';
 
 @Resolver(() => Segment)
 export class SegmentResolver {
@@ -35,22 +37,37 @@ export class SegmentResolver {
     return getSegment(context.services, id);
   }
 
+  @Query(() => SegmentPreviewType, {
+    description:
+      'How many profiles a rule finds now, and the first 100 of them. Stores nothing. Contributors and administrators. Codes: FORBIDDEN, BAD_USER_INPUT for a rule ' +
+      'that cannot be used; `field` is the place in it.',
+  })
+  async previewSegment(
+    @Arg('rule', () => GraphQLJSONObject, { description: RULE }) rule: Record<string, unknown>,
+    @Ctx() context: Context,
+  ): Promise<SegmentPreviewType> {
+    await authorise(context, 'Query.previewSegment');
+    return previewOf(await previewSegment(context.services, rule));
+  }
+
   @Mutation(() => Segment, {
     description:
-      'Makes a segment without members; an import of profiles gives it some. ' +
-      'Contributors and administrators. Codes: FORBIDDEN, BAD_USER_INPUT, CONFLICT when the name is taken.',
+      'Makes a segment: a static one without members, which an import of profiles gives it; or a dynamic one with the ' +
+      'members that its rule finds. Contributors and administrators. Codes: FORBIDDEN, BAD_USER_INPUT, CONFLICT when the ' +
+      'name is taken.',
   })
   async createSegment(
     @Arg('input', () => CreateSegmentInput, { description: 'The new segment.' }) input: CreateSegmentInput,
     @Ctx() context: Context,
   ): Promise<Segment> {
     const actor = await authorise(context, 'Mutation.createSegment');
-    return createSegment(context.services, actor, input);
+    return makeSegment(context.services, actor, input);
   }
 
   @Mutation(() => Segment, {
     description:
-      'Changes a segment. Contributors and administrators. Codes: FORBIDDEN, NOT_FOUND, BAD_USER_INPUT, CONFLICT when the name is taken.',
+      'Changes a segment; with its rule its members change, both at once. Contributors and administrators. Codes: ' +
+      'FORBIDDEN, NOT_FOUND, BAD_USER_INPUT, CONFLICT when the name is taken.',
   })
   async updateSegment(
     @Arg('id', () => ID, { description: 'The id of the segment.' }) id: string,
@@ -58,12 +75,27 @@ export class SegmentResolver {
     @Ctx() context: Context,
   ): Promise<Segment> {
     const actor = await authorise(context, 'Mutation.updateSegment');
-    return updateSegment(context.services, actor, id, input);
+    return changeSegment(context.services, actor, id, input);
   }
 
   @Mutation(() => Segment, {
     description:
-      'Lets exports use the segment, or pass over it. A run under way goes on. Contributors and administrators. Codes: FORBIDDEN, NOT_FOUND.',
+      'Evaluates a dynamic segment again. Contributors and administrators. Codes: FORBIDDEN, NOT_FOUND, CONFLICT when it ' +
+      'is static or inactive, BAD_USER_INPUT when its rule cannot be used any more.',
+  })
+  async refreshSegment(
+    @Arg('id', () => ID, { description: 'The id of the segment.' }) id: string,
+    @Ctx() context: Context,
+  ): Promise<Segment> {
+    const actor = await authorise(context, 'Mutation.refreshSegment');
+    return refreshSegment(context.services, actor, id);
+  }
+
+  @Mutation(() => Segment, {
+    description:
+      'Lets exports use the segment, or pass over it. A run under way goes on. A dynamic segment that becomes active is ' +
+      'evaluated. Contributors and administrators. Codes: FORBIDDEN, NOT_FOUND, BAD_USER_INPUT when its rule cannot be ' +
+      'used any more.',
   })
   async setSegmentState(
     @Arg('id', () => ID, { description: 'The id of the segment.' }) id: string,
@@ -71,7 +103,7 @@ export class SegmentResolver {
     @Ctx() context: Context,
   ): Promise<Segment> {
     const actor = await authorise(context, 'Mutation.setSegmentState');
-    return setSegmentState(context.services, actor, id, state);
+    return switchSegment(context.services, actor, id, state);
   }
 
   @Mutation(() => Boolean, {
@@ -84,5 +116,17 @@ export class SegmentResolver {
   ): Promise<boolean> {
     const actor = await authorise(context, 'Mutation.removeSegment');
     return removeSegment(context.services, actor, id);
+  }
+
+  @FieldResolver(() => SegmentSizePage, {
+    description:
+      'How large it was whenever its members were given or evaluated, the latest first. Codes: BAD_USER_INPUT.',
+  })
+  history(
+    @Root() { id }: Segment,
+    @Args(() => PageArguments) page: PageArguments,
+    @Ctx() context: Context,
+  ): Promise<Page<SegmentSize>> {
+    return listSizes(context.services, id, page);
   }
 }

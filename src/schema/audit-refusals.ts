@@ -27,11 +27,15 @@ export function auditRefusals(schema: GraphQLSchema): void {
 
 /** What a mutation acts on, where that is not what it answers. */
 const SUBJECTS: Readonly<Record<string, string>> = {
+  createTrigger: 'Trigger',
   issueApiToken: 'ApiToken',
   removeConnection: 'Connection',
   removeExport: 'Export',
   removeProfiles: 'Profile',
   removeSegment: 'Segment',
+  removeTrigger: 'Trigger',
+  rotateTriggerSecret: 'Trigger',
+  runRefresh: 'Refresh',
 };
 
 const IDS = ['id', 'connectionId', 'exportId', 'userId'];

@@ -3,13 +3,14 @@ import type { SignedInActor } from '../audit/record.js';
 import { Connection, ConnectionSharing } from '../entities/connection.js';
 import { ExportRun } from '../entities/export-run.js';
 import { Export } from '../entities/export.js';
+import { Trigger } from '../entities/trigger.js';
 import { Role, type User } from '../entities/user.js';
 import { ForbiddenError, NotFoundError } from '../errors.js';
 import { isAtLeast, OPERATIONS, type Operation, type Rule, type Through } from '../security/permissions.js';
 import type { Context } from './context.js';
 
 /** The ids of what an operation acts on, as far as its rule asks for them. */
-export type ActsOn = Readonly<Partial<Record<Through, string>>>;
+export type ActsOn = Readonly<Partial<Record<Through, string | readonly string[]>>>;
 
 type Asker = Pick<Context, 'user' | 'actor'> & {
   readonly services: { readonly database: { readonly reader: EntityManager } };
@@ -32,9 +33,9 @@ export async function authorise(
   }
   if (user.role === Role.ADMINISTRATOR) return actor;
   for (const thing of rule.through ?? []) {
-    const id = on[thing];
-    if (id === undefined) throw new Error(`${operation} did not say which ${thing} it acts on.`);
-    await ASSERT_MAY_USE[thing](services.database.reader, id);
+    const ids = on[thing];
+    if (ids === undefined) throw new Error(`${operation} did not say which ${thing} it acts on.`);
+    for (const id of [ids].flat()) await ASSERT_MAY_USE[thing](services.database.reader, id);
   }
   return actor;
 }
@@ -71,6 +72,12 @@ const ASSERT_MAY_USE: Record<Through, (reader: EntityManager, id: string) => Pro
     const run = await reader.findOneBy(ExportRun, { id });
     const found = run && (await reader.findOneBy(Export, { id: run.exportId }));
     if (found === null) throw new NotFoundError('run');
+    await assertMayEdit(reader, found);
+  },
+  trigger: async (reader, id) => {
+    const trigger = await reader.findOneBy(Trigger, { id });
+    const found = trigger && (await reader.findOneBy(Export, { id: trigger.exportId }));
+    if (found === null) throw new NotFoundError('trigger');
     await assertMayEdit(reader, found);
   },
 };

@@ -1,6 +1,7 @@
 import { MaxLength, ValidateNested } from 'class-validator';
 import { Field, ID, InputType, Int } from 'type-graphql';
 import { LeaverPolicy } from '../entities/export.js';
+import { ScheduleInput } from './schedule-inputs.js';
 
 const NAME = 'The name that people recognise it by, 1 to 200 characters.';
 const LIST = 'A list of the account, as `destinationLists` answers it.';
@@ -64,6 +65,13 @@ export class CreateExportInput {
 
   @Field(() => Boolean, { defaultValue: true, description: AUTOMATIONS })
   runAutomations!: boolean;
+
+  @ValidateNested()
+  @Field(() => ScheduleInput, {
+    nullable: true,
+    description: 'When it runs by itself. Left out: with every refresh.',
+  })
+  schedule?: ScheduleInput | null;
 }
 
 @InputType({ description: 'Changes to an export. What is left out, or null, stays as it is.' })
@@ -95,4 +103,11 @@ export class UpdateExportInput {
 
   @Field(() => Boolean, { nullable: true, description: AUTOMATIONS })
   runAutomations?: boolean | null;
+
+  @ValidateNested()
+  @Field(() => ScheduleInput, {
+    nullable: true,
+    description: 'When it runs by itself; replaces the whole schedule.',
+  })
+  schedule?: ScheduleInput | null;
 }

@@ -2,6 +2,7 @@ import { In, IsNull, type EntityManager, type EntityTarget, type FindOptionsWher
 import { Connection } from '../entities/connection.js';
 import { Consent } from '../entities/consent.js';
 import { ExportRun } from '../entities/export-run.js';
+import { ExportSchedule } from '../entities/export-schedule.js';
 import { Export, ExportSegment } from '../entities/export.js';
 import { Segment } from '../entities/segment.js';
 import { User } from '../entities/user.js';
@@ -12,10 +13,13 @@ export interface Loaders {
   readonly user: Loader<User>;
   readonly connection: Loader<Connection>;
   readonly export: Loader<Export>;
+  readonly run: Loader<ExportRun>;
   /** The consent in force, by connection. */
   readonly consent: Loader<Consent>;
   /** By export, in the order in which the segments were made. */
   readonly segments: Loader<Segment[]>;
+  /** By export. */
+  readonly schedule: Loader<ExportSchedule>;
   /** The latest run, by export. */
   readonly lastRun: Loader<ExportRun>;
 }
@@ -26,8 +30,10 @@ export function createLoaders(reader: EntityManager): Loaders {
     user: createLoader((ids) => findById(reader, User, ids)),
     connection: createLoader((ids) => findById(reader, Connection, ids)),
     export: createLoader((ids) => findById(reader, Export, ids)),
+    run: createLoader((ids) => findById(reader, ExportRun, ids)),
     consent: createLoader((ids) => findConsents(reader, ids)),
     segments: createLoader((ids) => findSegments(reader, ids)),
+    schedule: createLoader((ids) => findSchedules(reader, ids)),
     lastRun: createLoader((ids) => findLastRuns(reader, ids)),
   };
 }
@@ -45,6 +51,14 @@ async function findById<Entity extends { id: string }>(
 async function findConsents(reader: EntityManager, connectionIds: string[]): Promise<Map<string, Consent>> {
   const rows = await reader.findBy(Consent, { connectionId: In(connectionIds), withdrawnAt: IsNull() });
   return new Map(rows.map((row) => [row.connectionId, row]));
+}
+
+async function findSchedules(
+  reader: EntityManager,
+  exportIds: string[],
+): Promise<Map<string, ExportSchedule>> {
+  const rows = await reader.findBy(ExportSchedule, { exportId: In(exportIds) });
+  return new Map(rows.map((row) => [row.exportId, row]));
 }
 
 async function findSegments(reader: EntityManager, exportIds: string[]): Promise<Map<string, Segment[]>> {

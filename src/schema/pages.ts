@@ -4,8 +4,10 @@ import { AuditEvent } from '../entities/audit-event.js';
 import { Connection } from '../entities/connection.js';
 import { ExportRun } from '../entities/export-run.js';
 import { Export } from '../entities/export.js';
+import { Refresh } from '../entities/refresh.js';
 import { Rejection } from '../entities/rejection.js';
-import { Segment } from '../entities/segment.js';
+import { Segment, SegmentSize } from '../entities/segment.js';
+import { Trigger } from '../entities/trigger.js';
 import { User } from '../entities/user.js';
 import type { Page } from '../page.js';
 
@@ -51,6 +53,9 @@ export class ExportPage extends pageOf(Export) {}
 @ObjectType({ description: 'A part of a list of runs.' })
 export class ExportRunPage extends pageOf(ExportRun) {}
 
+@ObjectType({ description: 'A part of the list of refreshes.' })
+export class RefreshPage extends pageOf(Refresh) {}
+
 @ObjectType({ description: 'A part of the list of people that a run did not deliver.' })
 export class RejectionPage extends pageOf(Rejection) {}
 
@@ -59,3 +64,9 @@ export class SegmentPage extends pageOf(Segment) {}
 
 @ObjectType({ description: 'A part of the list of users.' })
 export class UserPage extends pageOf(User) {}
+
+@ObjectType({ description: 'A part of the list of triggers.' })
+export class TriggerPage extends pageOf(Trigger) {}
+
+@ObjectType({ description: 'A part of the list of sizes that a segment had.' })
+export class SegmentSizePage extends pageOf(SegmentSize) {}

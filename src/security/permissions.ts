@@ -17,7 +17,7 @@ export interface Rule {
   readonly otherwise?: 'NOT_FOUND' | 'EMPTY';
 }
 
-export type Through = 'connection' | 'export' | 'exportOrDetached' | 'run';
+export type Through = 'connection' | 'export' | 'exportOrDetached' | 'run' | 'trigger';
 
 const { VIEWER, CONTRIBUTOR, ADMINISTRATOR } = Role;
 
@@ -26,6 +26,7 @@ const contributors: Rule = { least: CONTRIBUTOR };
 const administrators: Rule = { least: ADMINISTRATOR };
 const editorsOfTheExport: Rule = { least: CONTRIBUTOR, through: ['export'] };
 const editorsOfTheRun: Rule = { least: CONTRIBUTOR, through: ['run'] };
+const editorsOfTheTrigger: Rule = { least: CONTRIBUTOR, through: ['trigger'] };
 const usersOfTheConnection: Rule = { least: CONTRIBUTOR, through: ['connection'] };
 
 /** Every operation. */
@@ -38,6 +39,7 @@ export const OPERATIONS = {
   'Query.profileAttributes': everybody,
   'Query.segments': everybody,
   'Query.segment': everybody,
+  'Query.previewSegment': contributors,
   'Query.consentStatement': everybody,
   'Query.connections': { least: CONTRIBUTOR, otherwise: 'EMPTY' },
   'Query.connection': { ...usersOfTheConnection, otherwise: 'NOT_FOUND' },
@@ -47,6 +49,9 @@ export const OPERATIONS = {
   'Query.planExport': editorsOfTheExport,
   'Query.exportRuns': everybody,
   'Query.exportRun': everybody,
+  'Query.refreshSchedule': everybody,
+  'Query.refreshes': everybody,
+  'Query.triggers': everybody,
 
   'Mutation.createUser': administrators,
   'Mutation.setUserRole': administrators,
@@ -56,6 +61,7 @@ export const OPERATIONS = {
 
   'Mutation.createSegment': contributors,
   'Mutation.updateSegment': contributors,
+  'Mutation.refreshSegment': contributors,
   'Mutation.setSegmentState': contributors,
   'Mutation.removeSegment': contributors,
   'Mutation.removeProfiles': contributors,
@@ -80,6 +86,19 @@ export const OPERATIONS = {
   'Mutation.runExport': editorsOfTheExport,
   'Mutation.approveExportRun': editorsOfTheRun,
   'Mutation.cancelExportRun': editorsOfTheRun,
+  // Of the exports, those alone that the caller may run.
+  'Mutation.runAllExports': contributors,
+
+  'Mutation.scheduleExports': editorsOfTheExport,
+  'Mutation.enableSchedules': editorsOfTheExport,
+  'Mutation.setRefreshSchedule': administrators,
+  'Mutation.runRefresh': administrators,
+
+  // POST /hooks is for nobody in person: who knows the secret of a trigger may start runs of its export.
+  'Mutation.createTrigger': editorsOfTheExport,
+  'Mutation.rotateTriggerSecret': editorsOfTheTrigger,
+  'Mutation.setTriggerEnabled': editorsOfTheTrigger,
+  'Mutation.removeTrigger': editorsOfTheTrigger,
 
   'Subscription.exportRunChanged': everybody,
 } as const satisfies Record<string, Rule>;

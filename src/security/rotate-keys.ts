@@ -2,9 +2,12 @@ import { execute } from '../bulk-sql.js';
 import type { Database } from '../database.js';
 import { SealedTextError, type SecretBox, type SecretPlace } from './secret-box.js';
 
-/** Every column that holds sealed texts; `id` is the key of all these tables. */
-const SEALED_COLUMNS: readonly Pick<SecretPlace, 'table' | 'column'>[] = [
+/** Every column that holds sealed texts, and in which rows; `id` is the key of all these tables. */
+const SEALED_COLUMNS: readonly (Pick<SecretPlace, 'table' | 'column'> & { readonly where?: string })[] = [
   { table: 'connections', column: 'sealedApiKey' },
+  // Of a trigger whose callers send the secret itself, only its hash is kept.
+  { table: 'triggers', column: 'secret', where: `"authentication" = 'SIGNATURE'` },
+  { table: 'triggers', column: 'previousSecret', where: `"authentication" = 'SIGNATURE'` },
 ];
 
 export interface Rotation {
@@ -28,9 +31,9 @@ export async function rotateKeys(
 ): Promise<Rotation> {
   const unreadable: (SecretPlace & { reason: string })[] = [];
   let [resealed, current] = [0, 0];
-  for (const { table, column } of SEALED_COLUMNS) {
+  for (const { table, column, where = 'TRUE' } of SEALED_COLUMNS) {
     const rows = await database.reader.query<{ id: string; sealed: string }[]>(
-      `SELECT "id", "${column}" AS "sealed" FROM "${table}" WHERE "${column}" IS NOT NULL ORDER BY "id"`,
+      `SELECT "id", "${column}" AS "sealed" FROM "${table}" WHERE "${column}" IS NOT NULL AND ${where} ORDER BY "id"`,
     );
     for (const { id, sealed } of rows) {
       const place = { table, row: id, column };

@@ -11,6 +11,9 @@ import { createProgressHub } from '../exports/progress-hub.js';
 import { createConsentWatch } from '../jobs/consent-watch.js';
 import { createHeldRunsWatch } from '../jobs/held-runs.js';
 import { createInProcessQueue } from '../jobs/in-process-queue.js';
+import { createRefresher } from '../jobs/refresher.js';
+import { createScheduler } from '../jobs/scheduler.js';
+import type { Ticker } from '../jobs/ticker.js';
 import type { Logger } from '../logger.js';
 import { createIssuer, type IssuerRules } from '../people/issuer.js';
 import { createSessions } from '../people/sessions.js';
@@ -18,6 +21,9 @@ import { createSignIn } from '../people/sign-in.js';
 import type { Services } from '../schema/services.js';
 import { createSecretBox } from '../security/secret-box.js';
 import { loadSecretKeys } from '../security/secret-keys.js';
+import { createCallRate } from '../webhooks/call-rate.js';
+import { createForgetting } from '../webhooks/forget-calls.js';
+import { createDecoys } from '../webhooks/trigger-secrets.js';
 import { dataModel } from './data-model.js';
 
 /** What comes from outside, so that tests can bring their own time. */
@@ -26,8 +32,12 @@ export interface Surroundings {
   readonly logger: Logger;
   /** What has to be agreed to; the present statements, where nothing else is given. */
   readonly consentStatements?: ConsentStatements | undefined;
+  /** Tells when to look what is due. */
+  readonly ticker: Ticker;
   /** Breaks off the calls to destinations that are under way. */
   readonly stopping: AbortSignal;
+  /** Breaks off what takes its time for a caller: it aborts before the doors close. */
+  readonly closing: AbortSignal;
   /** How long a destination may take for an answer; by default as destinations/http.ts has it. */
   readonly destinationTimeoutMs?: number;
 }
@@ -40,7 +50,7 @@ const DAY_MS = 24 * 60 * MINUTE_MS;
  * @throws if the secret key or the database file cannot be used.
  */
 export async function compose(config: Config, surroundings: Surroundings): Promise<Services> {
-  const { clock, logger, stopping, destinationTimeoutMs: timeoutMs } = surroundings;
+  const { clock, logger, ticker, stopping, closing, destinationTimeoutMs: timeoutMs } = surroundings;
   const secretBox = createSecretBox(loadSecretKeys(config));
   const hostPolicy = { suffixes: config.destinationSuffixes, sandboxHosts: config.sandboxHosts };
   const { sandboxTimeScale } = config;
@@ -62,6 +72,8 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     statements: surroundings.consentStatements ?? CONSENT_STATEMENTS,
     graceMs: config.consentGraceDays * DAY_MS,
   };
+  const refreshing = { database, clock, logger, queue, hub, closing, pinnedGenerations };
+  const refresher = createRefresher(refreshing);
   return {
     database,
     clock,
@@ -80,10 +92,20 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     consentWatch: createConsentWatch({ clock, logger }, () =>
       lapseConsents({ database, clock, logger, consentRules }),
     ),
+    refresher,
+    scheduler: createScheduler({
+      ...refreshing,
+      refresher,
+      ticker,
+      chores: [createForgetting({ database, clock })],
+    }),
+    decoys: createDecoys({ secretBox }),
+    callRate: createCallRate(clock, config.triggerCallsPerMinute),
     // Beside the database: a disk that has room for people's data, and is for its owner alone.
     scratchDirectory: config.dataFolder,
     runDeadlineMs: config.runDeadlineMinutes * MINUTE_MS,
     pinnedGenerations,
+    closing,
   };
 }
 

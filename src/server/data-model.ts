@@ -4,15 +4,20 @@ import { Batch } from '../entities/batch.js';
 import { Connection } from '../entities/connection.js';
 import { Consent } from '../entities/consent.js';
 import { ExportRun, RunRequest } from '../entities/export-run.js';
+import { ExportSchedule } from '../entities/export-schedule.js';
 import { Export, ExportSegment } from '../entities/export.js';
 import { FormerAddress, Ledger, LedgerEntry } from '../entities/ledger.js';
 import { ProfileAttribute } from '../entities/profile-attribute.js';
 import { Profile } from '../entities/profile.js';
+import { RefreshSchedule } from '../entities/refresh-schedule.js';
+import { Refresh, RefreshStep } from '../entities/refresh.js';
 import { Rejection } from '../entities/rejection.js';
-import { Segment, SegmentGeneration, SegmentMember } from '../entities/segment.js';
+import { Segment, SegmentGeneration, SegmentMember, SegmentSize } from '../entities/segment.js';
+import { Trigger, TriggerCall } from '../entities/trigger.js';
 import { User } from '../entities/user.js';
 import { FirstTables1795469000000 } from '../migrations/1795469000000-first-tables.js';
 import { PeopleAndAudit1795500000000 } from '../migrations/1795500000000-people-and-audit.js';
+import { WhatStartsARun1795520000000 } from '../migrations/1795520000000-what-starts-a-run.js';
 
 /** Every table and every migration, by name: nothing is found by looking through folders. */
 export const dataModel = {
@@ -25,18 +30,25 @@ export const dataModel = {
     Consent,
     Export,
     ExportRun,
+    ExportSchedule,
     ExportSegment,
     FormerAddress,
     Ledger,
     LedgerEntry,
     Profile,
     ProfileAttribute,
+    Refresh,
+    RefreshSchedule,
+    RefreshStep,
     Rejection,
     RunRequest,
     Segment,
     SegmentGeneration,
     SegmentMember,
+    SegmentSize,
+    Trigger,
+    TriggerCall,
     User,
   ],
-  migrations: [FirstTables1795469000000, PeopleAndAudit1795500000000],
+  migrations: [FirstTables1795469000000, PeopleAndAudit1795500000000, WhatStartsARun1795520000000],
 };

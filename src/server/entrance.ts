@@ -22,6 +22,8 @@ export interface Entrance {
    * @throws {UnauthenticatedError} | {RateLimitedError}
    */
   readonly enter: (request: IncomingMessage, authorization: string | undefined) => Promise<Admitted>;
+  /** Where a request came from, as far as the proxies in front of it are trusted. */
+  readonly addressOf: (request: IncomingMessage) => string;
   /** Counts what somebody who is in asks for. @throws {RateLimitedError} */
   readonly countRequestOf: Rates['countRequestOf'];
 }
@@ -68,6 +70,7 @@ export function createEntrance(
       await rates.countRequestOf(principal.user.id);
       return { principal, address };
     },
+    addressOf,
     countRequestOf: rates.countRequestOf,
   };
 }

@@ -10,6 +10,7 @@ import { createContext, type Context } from '../schema/context.js';
 import type { Services } from '../schema/services.js';
 import type { Entrance } from './entrance.js';
 import { badRequest, errorHandler } from './error-format.js';
+import { hookRoute } from './hook-route.js';
 import { auditImport, importRoute } from './import-route.js';
 import type { InFlight } from './in-flight.js';
 import type { DoorLimits } from './limits.js';
@@ -56,10 +57,13 @@ export function createHttpApp({ config, services, apollo, inFlight, entrance, li
   const profiles = inFlight.track(importRoute(services));
   app.put('/profiles', authenticated, mayImport(services), bodies.allowLong, profiles);
 
+  // No token: whoever calls shows by the secret of the trigger that it may.
+  app.post('/hooks/:triggerId', inFlight.track(hookRoute(services, entrance.addressOf)));
+
   app.use(() => {
     throw new NotFoundError(
       'address',
-      'There are POST /graphql, PUT /profiles, GET /healthz and GET /readyz.',
+      'There are POST /graphql, PUT /profiles, POST /hooks/:triggerId, GET /healthz and GET /readyz.',
     );
   });
   app.use(errorHandler(services.logger));

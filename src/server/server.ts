@@ -5,6 +5,7 @@ import { lapseConsents, supersedeConsents } from '../connections/consent-grace.j
 import { removeTracesOfExports } from '../exports/export-removal.js';
 import { pumpAccount } from '../exports/pump.js';
 import { accountsWithWork } from '../exports/runs.js';
+import { createCronTicker } from '../jobs/ticker.js';
 import { createLogger } from '../logger.js';
 import { ensureAdministrator, type FirstToken } from '../people/administrator.js';
 import { removeAbandonedGenerations } from '../profiles/generations.js';
@@ -35,10 +36,10 @@ const CALLS_GRACE_MS = 3_000;
  */
 export async function startServer(
   config: Config,
-  overrides: Partial<Omit<Surroundings, 'stopping'> & { limits: DoorLimits }> = {},
+  overrides: Partial<Omit<Surroundings, 'stopping' | 'closing'> & { limits: DoorLimits }> = {},
 ): Promise<Server> {
   const { clock = systemClock, logger = createLogger(config.logLevel), consentStatements } = overrides;
-  const { limits = DOOR_LIMITS, destinationTimeoutMs } = overrides;
+  const { limits = DOOR_LIMITS, destinationTimeoutMs, ticker = createCronTicker(logger) } = overrides;
   logger.info({ settings: describeConfig(config) }, 'starting');
   if (config.sandboxHosts.length > 0) {
     logger.warn(
@@ -47,13 +48,15 @@ export async function startServer(
     );
   }
   const release = await claimDatabase(config.databaseFile);
-  const stopping = new AbortController();
+  const [stopping, closing] = [new AbortController(), new AbortController()];
   const surroundings = {
     clock,
     logger,
+    ticker,
     consentStatements,
     destinationTimeoutMs,
     stopping: stopping.signal,
+    closing: closing.signal,
   };
   const services = await compose(config, surroundings).catch(async (error: unknown) => {
     await release();
@@ -65,6 +68,9 @@ export async function startServer(
     const breakOff = setTimeout(() => {
       stopping.abort();
     }, CALLS_GRACE_MS);
+    closing.abort();
+    await services.scheduler.stop();
+    await services.refresher.stop();
     await services.heldRuns.stop();
     await services.consentWatch.stop();
     await services.queue.stop();
@@ -85,11 +91,14 @@ export async function startServer(
     // After it: whom it cancels, a worker ends.
     services.heldRuns.start();
     services.consentWatch.start();
+    await services.refresher.start();
+    await services.scheduler.start();
     const doors = await openDoors(config, services, limits);
     // Whatever the log level: who started the server waits for this line.
     logger.child({}, { level: 'info' }).info({ url: doors.url }, 'listening');
     const shutDown = async () => {
       logger.info('stopping');
+      closing.abort();
       await doors.close();
       await putDown();
       logger.info('stopped');

@@ -50,6 +50,7 @@ export interface ExportWishes {
   readonly leavers?: 'KEEP' | 'UNSUBSCRIBE';
   readonly leaverHoldPercent?: number;
   readonly runAutomations?: boolean;
+  readonly schedule?: object;
 }
 
 /** An export to list 1 with every field mapped, where nothing else is wished. Answers its id. */

@@ -26,7 +26,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'src/people',
     'src/connections',
   ],
-  'src/jobs': ['kernel', 'src/entities', 'src/exports'],
+  'src/jobs': ['kernel', 'src/entities', 'src/profiles', 'src/exports'],
+  'src/webhooks': ['kernel', 'src/entities', 'src/security', 'src/exports'],
   'src/schema': [
     'kernel',
     'src/entities',
@@ -38,6 +39,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'src/connections',
     'src/exports',
     'src/jobs',
+    'src/webhooks',
   ],
   'src/resolvers': [
     'kernel',
@@ -49,6 +51,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'src/connections',
     'src/exports',
     'src/jobs',
+    'src/webhooks',
     'src/schema',
   ],
   'src/server': [
@@ -63,6 +66,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'src/connections',
     'src/exports',
     'src/jobs',
+    'src/webhooks',
     'src/schema',
     'src/resolvers',
   ],

@@ -29,7 +29,9 @@ const logger = createLogger(config.logLevel);
 const services = await compose(config, {
   clock: systemClock,
   logger,
+  ticker: { start: () => undefined, stop: () => Promise.resolve() },
   stopping: new AbortController().signal,
+  closing: new AbortController().signal,
 });
 await ensureAdministrator(services, config);
 const doors = await openDoors(config, services, DOOR_LIMITS);

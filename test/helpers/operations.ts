@@ -68,6 +68,24 @@ async function connectionIn({ sluice, sandbox, shared }: World): Promise<string>
   return id;
 }
 
+async function triggerIn(world: World): Promise<string> {
+  const { createTrigger } = await world.sluice.query<{ createTrigger: { trigger: { id: string } } }>(
+    'mutation ($id: ID!) { createTrigger(exportId: $id, name: "New") { trigger { id } } }',
+    { id: await exportIn(world) },
+  );
+  return createTrigger.trigger.id;
+}
+
+async function dynamicSegmentIn({ sluice }: World): Promise<string> {
+  const { createSegment } = await sluice.query<{ createSegment: { id: string } }>(
+    'mutation ($input: CreateSegmentInput!) { createSegment(input: $input) { id } }',
+    { input: { name: crypto.randomUUID(), kind: 'DYNAMIC', rule: RULE } },
+  );
+  return createSegment.id;
+}
+
+const RULE = { attribute: 'email', operator: 'isNotEmpty' };
+
 const userIn = ({ sluice }: World) => newUser(sluice, 'VIEWER');
 
 type Sample = (world: World) => Promise<Call> | Call;
@@ -110,6 +128,14 @@ export const SAMPLES: Readonly<Record<GraphQLOperation, Sample>> = {
   'Query.exportRuns': plain('{ exportRuns { totalCount } }'),
   'Query.exportRun': about('query ($id: ID!) { exportRun(id: $id) { id } }', ({ runId }) => runId),
 
+  'Query.previewSegment': () => ({
+    document: 'query ($rule: JSONObject!) { previewSegment(rule: $rule) { count } }',
+    variables: { rule: RULE },
+  }),
+  'Query.refreshSchedule': plain('{ refreshSchedule { enabled } }'),
+  'Query.refreshes': plain('{ refreshes { totalCount } }'),
+  'Query.triggers': plain('{ triggers { totalCount } }'),
+
   'Mutation.createUser': plain('mutation { createUser(input: { displayName: "New", role: VIEWER }) { id } }'),
   'Mutation.setUserRole': about(
     'mutation ($id: ID!) { setUserRole(userId: $id, role: CONTRIBUTOR) { id } }',
@@ -138,6 +164,10 @@ export const SAMPLES: Readonly<Record<GraphQLOperation, Sample>> = {
     document: 'mutation ($id: ID!, $name: String!) { updateSegment(id: $id, input: { name: $name }) { id } }',
     variables: { id: await segmentIn(world), name: crypto.randomUUID() },
   }),
+  'Mutation.refreshSegment': about(
+    'mutation ($id: ID!) { refreshSegment(id: $id) { id } }',
+    dynamicSegmentIn,
+  ),
   'Mutation.setSegmentState': about(
     'mutation ($id: ID!) { setSegmentState(id: $id, state: INACTIVE) { id } }',
     segmentIn,
@@ -192,6 +222,34 @@ export const SAMPLES: Readonly<Record<GraphQLOperation, Sample>> = {
     'mutation ($id: ID!) { cancelExportRun(id: $id) { id } }',
     ({ runId }) => runId,
   ),
+  'Mutation.runAllExports': plain('mutation { runAllExports { id } }'),
+
+  'Mutation.scheduleExports': about(
+    'mutation ($id: ID!) { scheduleExports(ids: [$id], schedule: { enabled: false }) { id } }',
+    exportIn,
+  ),
+  'Mutation.enableSchedules': about(
+    'mutation ($id: ID!) { enableSchedules(ids: [$id], enabled: false) { id } }',
+    exportIn,
+  ),
+  'Mutation.setRefreshSchedule': plain(
+    'mutation { setRefreshSchedule(input: { enabled: false, frequency: DAILY, times: [], timeZone: "UTC" }) { enabled } }',
+  ),
+  'Mutation.runRefresh': plain('mutation { runRefresh { id } }'),
+
+  'Mutation.createTrigger': about(
+    'mutation ($id: ID!) { createTrigger(exportId: $id, name: "New") { trigger { id } } }',
+    exportIn,
+  ),
+  'Mutation.rotateTriggerSecret': about(
+    'mutation ($id: ID!) { rotateTriggerSecret(id: $id) { trigger { id } } }',
+    triggerIn,
+  ),
+  'Mutation.setTriggerEnabled': about(
+    'mutation ($id: ID!) { setTriggerEnabled(id: $id, enabled: false) { id } }',
+    triggerIn,
+  ),
+  'Mutation.removeTrigger': about('mutation ($id: ID!) { removeTrigger(id: $id) }', triggerIn),
 
   'Subscription.exportRunChanged': about(
     'subscription ($id: ID!) { exportRunChanged(runId: $id) { id } }',

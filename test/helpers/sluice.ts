@@ -8,6 +8,7 @@ import { WebSocket } from 'ws';
 import type { Clock } from '../../src/clock.js';
 import { readConfig } from '../../src/config.js';
 import type { ConsentStatements } from '../../src/connections/consent-statements.js';
+import type { Ticker } from '../../src/jobs/ticker.js';
 import { createLogger, type Logger } from '../../src/logger.js';
 import { DOOR_LIMITS, type DoorLimits } from '../../src/server/limits.js';
 import { startServer, type Server } from '../../src/server/server.js';
@@ -23,6 +24,8 @@ export interface SluiceOptions {
   readonly destinationTimeoutMs?: number;
   /** Other limits of the doors than the usual ones. */
   readonly limits?: Partial<DoorLimits>;
+  /** Tells when to look what is due; without it, every second. */
+  readonly ticker?: Ticker;
   /** A destination that may be called; its time passes as good as without quota. */
   readonly sandbox?: { readonly host: string };
   /** The data folder of an earlier server, to go on with; without it each server gets its own, and removes it. */
@@ -75,12 +78,13 @@ export async function startSluice(options: SluiceOptions = {}): Promise<Sluice> 
   const log: LogLine[] = [];
   const logger = loggerInto(log, config.logLevel);
   const limits = { ...DOOR_LIMITS, ...options.limits };
-  const { clock, consentStatements, destinationTimeoutMs } = options;
+  const { clock, ticker, consentStatements, destinationTimeoutMs } = options;
   const server = await startServer(config, {
     destinationTimeoutMs,
     logger,
     limits,
     ...(clock && { clock }),
+    ...(ticker && { ticker }),
     ...(consentStatements && { consentStatements }),
   });
   const sluice = new Sluice(server, config.adminToken ?? '', folder, options.folder === undefined, log);

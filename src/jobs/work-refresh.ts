@@ -1,0 +1,175 @@
+import type { Clock } from '../clock.js';
+import { ExportRunState, ExportRunTrigger } from '../entities/export-run.js';
+import { ExportSchedule, Recurrence } from '../entities/export-schedule.js';
+import { Export, ExportSegment } from '../entities/export.js';
+import type { Problem } from '../entities/problem.js';
+import {
+  Refresh,
+  RefreshState,
+  RefreshStep,
+  RefreshStepKind,
+  RefreshStepState,
+} from '../entities/refresh.js';
+import { Segment, SegmentState } from '../entities/segment.js';
+import { SluiceError } from '../errors.js';
+import { queueOrSkipRun, type QueueRunServices } from '../exports/queue-run.js';
+import { evaluateSegment } from '../profiles/dynamic-segments.js';
+import { StoppingError } from '../profiles/evaluate.js';
+import type { SegmentEvaluationServices } from '../profiles/evaluate-segment.js';
+import { holdRefresh, newStep, SEGMENT_INACTIVE, stepsOf } from './refreshes.js';
+
+export interface RefreshServices extends SegmentEvaluationServices, QueueRunServices {
+  readonly clock: Clock;
+}
+
+/**
+ * Works a refresh to its end:
+ *
+ * 1. evaluate the dynamic segments, one after the other; one that fails keeps the members that it had;
+ * 2. queue a run of every export whose schedule is on and follows every refresh; one that has a failed segment gets a
+ *    SKIPPED run with the reason.
+ *
+ * Every step is noted as it is taken, and an export's step in the transaction that queues its run: a refresh that was
+ * interrupted goes on where it was, and no export runs twice.
+ * @throws {StoppingError} when the process stops, {RefreshMovedError} when somebody else took it up: it stays as it is.
+ */
+export async function workRefresh(services: RefreshServices, refresh: Refresh): Promise<void> {
+  for (const step of await stepsOf(services, refresh.id)) {
+    const isLeft = step.state === RefreshStepState.PENDING || step.state === RefreshStepState.RUNNING;
+    if (step.kind === RefreshStepKind.SEGMENT && isLeft) await evaluate(services, refresh, step);
+  }
+  const obstacles = new Map<string, Problem>();
+  const steps = await stepsOf(services, refresh.id);
+  for (const { kind, state, subjectId, problem } of steps) {
+    const isFailure = kind === RefreshStepKind.SEGMENT && state === RefreshStepState.FAILED;
+    if (isFailure && problem !== null) obstacles.set(subjectId, problem);
+  }
+  const queued = new Set(
+    steps.filter(({ kind }) => kind === RefreshStepKind.EXPORT).map(({ subjectId }) => subjectId),
+  );
+  let position = steps.length;
+  for (const exportId of await followers(services)) {
+    if (services.closing.aborted) throw new StoppingError();
+    if (queued.has(exportId)) continue;
+    const isNoted = await queueFollower(services, refresh, { exportId, position, obstacles });
+    if (isNoted) position += 1;
+  }
+  await finish(services, refresh);
+}
+
+async function evaluate(services: RefreshServices, refresh: Refresh, step: RefreshStep): Promise<void> {
+  const startedAt = new Date(services.clock.now());
+  await note(services, refresh, step, { state: RefreshStepState.RUNNING, startedAt });
+  const outcome = await outcomeOf(services, step);
+  await note(services, refresh, step, { ...outcome, finishedAt: new Date(services.clock.now()) });
+}
+
+async function outcomeOf(
+  services: RefreshServices,
+  { subjectId, name }: RefreshStep,
+): Promise<Pick<RefreshStep, 'state'> & Partial<RefreshStep>> {
+  const segment = await services.database.reader.findOneBy(Segment, { id: subjectId });
+  if (segment?.state !== SegmentState.ACTIVE) {
+    return { state: RefreshStepState.SKIPPED, problem: SEGMENT_INACTIVE };
+  }
+  try {
+    const { memberCount } = await evaluateSegment(services, subjectId);
+    return { state: RefreshStepState.SUCCEEDED, memberCount };
+  } catch (error: unknown) {
+    if (error instanceof StoppingError) throw error;
+    const isTold = error instanceof SluiceError;
+    if (!isTold)
+      services.logger.error({ segmentId: subjectId, err: error }, 'a segment could not be evaluated');
+    const reason = isTold ? error.message : 'Something went wrong inside Sluice; the log has it.';
+    const remedy = isTold ? error.remedy : undefined;
+    return {
+      state: RefreshStepState.FAILED,
+      problem: {
+        code: 'SEGMENT_FAILED',
+        message: `The segment "${name}" could not be evaluated. ${reason}`,
+        remedy: remedy ?? 'Evaluate the segment by itself (refreshSegment) to see whether it fails again.',
+      },
+    };
+  }
+}
+
+async function note(
+  { database }: RefreshServices,
+  refresh: Refresh,
+  { refreshId, position }: RefreshStep,
+  changes: Partial<RefreshStep>,
+): Promise<void> {
+  await database.transact(async ({ manager }) => {
+    await holdRefresh(manager, refresh);
+    await manager.update(RefreshStep, { refreshId, position }, changes);
+  });
+}
+
+/** The exports that follow every refresh and are attached, by age. */
+async function followers({ database }: RefreshServices): Promise<string[]> {
+  const schedules = await database.reader
+    .createQueryBuilder(ExportSchedule, 'schedule')
+    .innerJoin(Export, 'export', 'export.id = schedule.exportId')
+    .where('schedule.enabled = :enabled AND schedule.recurrence = :recurrence', {
+      enabled: true,
+      recurrence: Recurrence.EVERY_REFRESH,
+    })
+    .andWhere('export.connectionId IS NOT NULL')
+    .orderBy('schedule.exportId')
+    .getMany();
+  return schedules.map(({ exportId }) => exportId);
+}
+
+/** @returns whether a step was noted; not when the export was removed, detached or switched off meanwhile. */
+async function queueFollower(
+  services: RefreshServices,
+  refresh: Refresh,
+  facts: {
+    readonly exportId: string;
+    readonly position: number;
+    readonly obstacles: ReadonlyMap<string, Problem>;
+  },
+): Promise<boolean> {
+  const { exportId, position, obstacles } = facts;
+  return services.database.transact(async (transaction) => {
+    const { manager } = transaction;
+    await holdRefresh(manager, refresh);
+    const wanted = { exportId, enabled: true, recurrence: Recurrence.EVERY_REFRESH };
+    const definition = await manager.findOneBy(Export, { id: exportId });
+    if (definition === null || !(await manager.existsBy(ExportSchedule, wanted))) return false;
+    const uses = await manager.findBy(ExportSegment, { exportId });
+    const obstacle = uses.flatMap(({ segmentId }) => obstacles.get(segmentId) ?? [])[0] ?? null;
+    const person = refresh.requestedById;
+    const asked = person === null ? null : { actor: { id: person, address: null }, action: 'runRefresh' };
+    const wish = { trigger: ExportRunTrigger.REFRESH, asked, force: false };
+    const run = await queueOrSkipRun(services, transaction, definition, wish, obstacle);
+    if (run === null) return false;
+    const now = new Date(services.clock.now());
+    const isSkipped = run.state === ExportRunState.SKIPPED;
+    const step = newStep(refresh, position, RefreshStepKind.EXPORT, definition, {
+      state: isSkipped ? RefreshStepState.SKIPPED : RefreshStepState.SUCCEEDED,
+      problem: run.problem,
+      runId: run.id,
+      startedAt: now,
+      finishedAt: now,
+    });
+    await manager.insert(RefreshStep, step);
+    return true;
+  });
+}
+
+async function finish(services: RefreshServices, refresh: Refresh): Promise<void> {
+  const { id } = refresh;
+  await services.database.transact(async ({ manager }) => {
+    await holdRefresh(manager, refresh);
+    const isClouded =
+      (await manager.existsBy(RefreshStep, { refreshId: id, state: RefreshStepState.FAILED })) ||
+      (await manager.existsBy(RefreshStep, {
+        refreshId: id,
+        kind: RefreshStepKind.EXPORT,
+        state: RefreshStepState.SKIPPED,
+      }));
+    const state = isClouded ? RefreshState.SUCCEEDED_WITH_WARNINGS : RefreshState.SUCCEEDED;
+    await manager.update(Refresh, { id }, { state, finishedAt: new Date(services.clock.now()) });
+  });
+}

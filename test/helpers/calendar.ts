@@ -1,0 +1,46 @@
+import { systemClock } from '../../src/clock.js';
+import type { Clock } from '../../src/clock.js';
+import type { Ticker } from '../../src/jobs/ticker.js';
+import type { SluiceOptions } from './sluice.js';
+
+/**
+ * A calendar that the test turns over. What runs meanwhile takes its real time, but it is always about the same minute;
+ * what is due is looked for only when the test says so.
+ */
+export interface Calendar {
+  readonly clock: Clock;
+  readonly ticker: Ticker;
+  /** For `startSluice`. */
+  readonly options: SluiceOptions;
+  /** Makes it that moment (ISO 8601), lets the server look what is due, and waits until it has looked. */
+  readonly turnTo: (moment: string) => Promise<void>;
+  /** Lets the server look again. */
+  readonly tick: () => Promise<void>;
+}
+
+export function createCalendar(moment: string): Calendar {
+  let startMs = Date.parse(moment);
+  let since = performance.now();
+  let onTick: () => Promise<void> = () => Promise.reject(new Error('Nobody looks what is due.'));
+  const clock: Clock = {
+    now: () => Math.floor(startMs + (performance.now() - since)),
+    sleep: (ms, signal) => systemClock.sleep(ms, signal),
+  };
+  const ticker: Ticker = {
+    start: (look) => {
+      onTick = look;
+    },
+    stop: () => Promise.resolve(),
+  };
+  return {
+    clock,
+    ticker,
+    options: { clock, ticker },
+    turnTo: async (next) => {
+      startMs = Date.parse(next);
+      since = performance.now();
+      await onTick();
+    },
+    tick: () => onTick(),
+  };
+}
