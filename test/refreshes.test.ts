@@ -41,7 +41,7 @@ interface RefreshAnswer {
 
 async function refreshes(sluice: Sluice): Promise<RefreshAnswer[]> {
   const answer = await sluice.query<{ refreshes: { nodes: RefreshAnswer[] } }>(
-    `{ refreshes { nodes {
+    `{ refreshes(first: 20) { nodes {
       trigger state attempt startedAt finishedAt requestedBy { displayName }
       steps { kind subjectId name state memberCount problem { code message } run { ${RUN} } }
     } } }`,

@@ -23,7 +23,7 @@ export class AuditEvent {
 
   @Field(() => String, {
     description:
-      'What was asked for: the name of the mutation; importProfiles; signIn for a refused one. What the server does by ' +
+      'What was asked for: the name of the mutation; importProfiles; signIn for a refused one; callTrigger. What the server does by ' +
       'itself has names too: userFromIssuer, connectionState, lapseConsent.',
   })
   @Index('audit_events_action')

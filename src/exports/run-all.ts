@@ -44,7 +44,7 @@ async function runnable(
   sharings: readonly ConnectionSharing[],
 ): Promise<Export | null> {
   const definition = await manager.findOneBy(Export, { id: exportId });
-  if (definition === null || definition.connectionId === null) return null;
+  if (definition?.connectionId == null) return null;
   const isOn = await manager.existsBy(ExportSchedule, { exportId, enabled: true });
   const connection = await manager.findOneBy(Connection, { id: definition.connectionId });
   return isOn && connection !== null && sharings.includes(connection.sharing) ? definition : null;

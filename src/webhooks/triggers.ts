@@ -140,7 +140,7 @@ async function change(
     const trigger = await findTrigger(manager, id);
     const wanted = work(trigger);
     const changes = {
-      ...changesBetween(trigger, { ...trigger, ...wanted }, AUDITED),
+      ...changesBetween(trigger, Object.assign(new Trigger(), trigger, wanted), AUDITED),
       ...(wanted.secret !== undefined && { secret: { old: HIDDEN, new: HIDDEN } }),
     };
     await manager.update(Trigger, { id }, wanted);

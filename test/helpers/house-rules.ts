@@ -26,8 +26,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'src/people',
     'src/connections',
   ],
-  'src/jobs': ['kernel', 'src/entities', 'src/profiles', 'src/exports'],
-  'src/webhooks': ['kernel', 'src/entities', 'src/security', 'src/exports'],
+  'src/jobs': ['kernel', 'src/entities', 'src/audit', 'src/profiles', 'src/exports'],
+  'src/webhooks': ['kernel', 'src/entities', 'src/audit', 'src/security', 'src/exports'],
   'src/schema': [
     'kernel',
     'src/entities',
