@@ -19,6 +19,8 @@ export interface Surroundings {
   readonly logger: Logger;
   /** Breaks off the calls to destinations that are under way. */
   readonly stopping: AbortSignal;
+  /** How long a destination may be silent before a call counts as lost; as long as the way out thinks right. */
+  readonly callTimeoutMs?: number | undefined;
 }
 
 const MINUTE_MS = 60_000;
@@ -27,11 +29,19 @@ const MINUTE_MS = 60_000;
  * Builds everything, once. Nothing moves yet except the database, which is open.
  * @throws if the secret key or the database file cannot be used.
  */
-export async function compose(config: Config, { clock, logger, stopping }: Surroundings): Promise<Services> {
+export async function compose(config: Config, surroundings: Surroundings): Promise<Services> {
+  const { clock, logger, stopping, callTimeoutMs } = surroundings;
   const secretBox = createSecretBox(loadSecretKeys(config));
   const hostPolicy = { suffixes: config.destinationSuffixes, sandboxHosts: config.sandboxHosts };
   const { sandboxTimeScale } = config;
-  const destinations = createDestinations({ ...hostPolicy, sandboxTimeScale, clock, logger, stopping });
+  const destinations = createDestinations({
+    ...hostPolicy,
+    sandboxTimeScale,
+    clock,
+    logger,
+    stopping,
+    ...(callTimeoutMs !== undefined && { timeoutMs: callTimeoutMs }),
+  });
   const database = await openDatabase(config.databaseFile, dataModel);
   const hub = createProgressHub({ reader: database.reader, clock, logger });
   const heldBell = createBell(clock);

@@ -32,9 +32,9 @@ const CALLS_GRACE_MS = 3_000;
  */
 export async function startServer(
   config: Config,
-  overrides: Partial<Pick<Surroundings, 'clock' | 'logger'>> = {},
+  overrides: Partial<Omit<Surroundings, 'stopping'>> = {},
 ): Promise<Server> {
-  const { clock = systemClock, logger = createLogger(config.logLevel) } = overrides;
+  const { clock = systemClock, logger = createLogger(config.logLevel), callTimeoutMs } = overrides;
   logger.info({ settings: describeConfig(config) }, 'starting');
   if (config.sandboxHosts.length > 0) {
     logger.warn(
@@ -44,7 +44,7 @@ export async function startServer(
   }
   const release = await claimDatabase(config.databaseFile);
   const stopping = new AbortController();
-  const services = await compose(config, { clock, logger, stopping: stopping.signal }).catch(
+  const services = await compose(config, { clock, logger, callTimeoutMs, stopping: stopping.signal }).catch(
     async (error: unknown) => {
       await release();
       throw error;

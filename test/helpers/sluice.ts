@@ -15,6 +15,8 @@ export interface SluiceOptions {
   /** Settings beside, or instead of, those of the helper. */
   readonly env?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
+  /** How long a destination may be silent before a call counts as lost. */
+  readonly callTimeoutMs?: number;
   /** A destination that may be called; its time passes as good as without quota. */
   readonly sandbox?: { readonly host: string };
   /** The data folder of an earlier server, to go on with; without it each server gets its own, and removes it. */
@@ -66,7 +68,11 @@ export async function startSluice(options: SluiceOptions = {}): Promise<Sluice> 
   });
   const log: LogLine[] = [];
   const logger = loggerInto(log, config.logLevel);
-  const server = await startServer(config, { logger, ...(options.clock && { clock: options.clock }) });
+  const server = await startServer(config, {
+    logger,
+    ...(options.clock && { clock: options.clock }),
+    callTimeoutMs: options.callTimeoutMs,
+  });
   const sluice = new Sluice(server, config.adminToken ?? '', folder, options.folder === undefined, log);
   noteStart(sluice, `sluice at ${server.url}`);
   return sluice;
