@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /** Every setting of the server: read, checked and given its default here, and nowhere else. */
 export interface Config {
   readonly host: string;
@@ -15,8 +17,37 @@ export interface Config {
   /** How many times faster quota windows, polls and back-offs pass at sandbox hosts. */
   readonly sandboxTimeScale: number;
   readonly runDeadlineMinutes: number;
+  /** How long a consent to an earlier version of the statement goes on. */
+  readonly consentGraceDays: number;
+  readonly auditRetentionDays: number;
+  /** Who vouches for people with JWTs; undefined: nobody. */
+  readonly issuer: IssuerConfig | undefined;
   readonly logLevel: string;
   readonly production: boolean;
+  /** Whether the schema may be asked for. */
+  readonly introspection: boolean;
+  /** Origins, like `https://app.example.com`, whose pages may call the server from a browser. */
+  readonly corsOrigins: readonly string[];
+  /** Addresses and networks of reverse proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
+  /** How many requests a minute are let through. */
+  readonly rates: {
+    readonly perPrincipal: number;
+    readonly perAddress: number;
+    /** Sign-ins that fail, from one address. */
+    readonly failedSignIns: number;
+  };
+}
+
+/** An OpenID Connect issuer, and what its claim about roles means. */
+export interface IssuerConfig {
+  /** As in its tokens' `iss`. */
+  readonly url: string;
+  /** As in its tokens' `aud`. */
+  readonly audience: string;
+  readonly roleClaim: string;
+  /** A value of that claim, and the role that it gives. */
+  readonly roles: readonly (readonly [value: string, role: RoleName])[];
 }
 
 /** A setting that cannot be used; the message names it and says what is expected. */
@@ -31,6 +62,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 const SECRET_KEY_BYTES = 32;
+/** Names that proxy-addr has for the networks of the machine itself, of a link, and of private use. */
+const PROXY_NAMES = ['loopback', 'linklocal', 'uniquelocal'];
 
 /**
  * Reads the settings from environment variables.
@@ -50,14 +83,37 @@ export function readConfig(env: Environment = process.env): Config {
     sandboxHosts: readList(env.SLUICE_SANDBOX_HOSTS),
     sandboxTimeScale: readNumber(env, 'SLUICE_SANDBOX_TIME_SCALE', 1, { min: 1, max: 1_000_000 }),
     runDeadlineMinutes: readNumber(env, 'SLUICE_RUN_DEADLINE_MINUTES', 90, { min: 1, max: 1_440 }),
+    consentGraceDays: readNumber(env, 'SLUICE_CONSENT_GRACE_DAYS', 30, { min: 0, max: 365, whole: true }),
+    auditRetentionDays: readNumber(env, 'AUDIT_RETENTION_DAYS', 400, { min: 1, max: 36_500, whole: true }),
+    issuer: readIssuer(env, production),
     logLevel: env.LOG_LEVEL ?? 'info',
     production,
+    introspection: readSwitch(env, 'SLUICE_INTROSPECTION', !production),
+    corsOrigins: readList(env.SLUICE_CORS_ORIGINS),
+    trustedProxies: readList(env.SLUICE_TRUSTED_PROXIES),
+    rates: {
+      perPrincipal: readRate(env, 'SLUICE_RATE_PER_USER', 24_000),
+      perAddress: readRate(env, 'SLUICE_RATE_PER_ADDRESS', 48_000),
+      failedSignIns: readRate(env, 'SLUICE_RATE_FAILED_SIGN_INS', 20),
+    },
   };
   if (!LOG_LEVELS.includes(config.logLevel)) {
     throw new ConfigError('LOG_LEVEL', `expected one of ${LOG_LEVELS.join(', ')}`);
   }
   if (config.sandboxHosts.some((host) => !/^[^\s/:]+:\d+$/.test(host))) {
     throw new ConfigError('SLUICE_SANDBOX_HOSTS', 'expected host:port pairs, separated by commas');
+  }
+  if (config.corsOrigins.some((origin) => !isOrigin(origin))) {
+    throw new ConfigError(
+      'SLUICE_CORS_ORIGINS',
+      'expected origins like https://app.example.com, without a path',
+    );
+  }
+  if (config.trustedProxies.some((proxy) => !isProxy(proxy))) {
+    throw new ConfigError(
+      'SLUICE_TRUSTED_PROXIES',
+      `expected addresses, networks like 10.0.0.0/8, or ${PROXY_NAMES.join(', ')}`,
+    );
   }
   if (production) refuseInProduction(env);
   return config;
@@ -113,11 +169,65 @@ function readAdminToken(value: string | undefined): string | undefined {
   return value;
 }
 
+const ROLE_NAMES = ['VIEWER', 'CONTRIBUTOR', 'ADMINISTRATOR'] as const;
+type RoleName = (typeof ROLE_NAMES)[number];
+
+function readIssuer(env: Environment, production: boolean): IssuerConfig | undefined {
+  const { OIDC_ISSUER: url, OIDC_AUDIENCE: audience } = env;
+  if (!url) {
+    if (!audience) return undefined;
+    throw new ConfigError('OIDC_ISSUER', 'OIDC_AUDIENCE is given, so the issuer must be too');
+  }
+  const protocol = URL.canParse(url) ? new URL(url).protocol : undefined;
+  if (protocol !== 'https:' && (production || protocol !== 'http:')) {
+    throw new ConfigError('OIDC_ISSUER', 'expected an https URL, exactly as in the "iss" of its tokens');
+  }
+  if (!audience)
+    throw new ConfigError('OIDC_AUDIENCE', 'expected the "aud" of the tokens that are meant for Sluice');
+  const roles = readList(env.OIDC_ROLES ?? ROLE_NAMES.map((role) => `${role}=${role}`).join(',')).map(
+    (pair) => {
+      const [, value, name] = /^(.+)=([A-Z]+)$/.exec(pair) ?? [];
+      const role = ROLE_NAMES.find((known) => known === name);
+      if (value === undefined || role === undefined) {
+        throw new ConfigError(
+          'OIDC_ROLES',
+          `expected pairs like marketing=CONTRIBUTOR; roles are ${ROLE_NAMES.join(', ')}`,
+        );
+      }
+      return [value, role] as const;
+    },
+  );
+  return { url, audience, roleClaim: env.OIDC_ROLE_CLAIM ?? 'roles', roles };
+}
+
 function readList(value: string | undefined): string[] {
   return (value ?? '')
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '');
+}
+
+function readRate(env: Environment, variable: string, fallback: number): number {
+  return readNumber(env, variable, fallback, { min: 1, max: 10_000_000, whole: true });
+}
+
+function readSwitch(env: Environment, variable: string, fallback: boolean): boolean {
+  const value = env[variable];
+  if (value === undefined || value === '') return fallback;
+  if (value !== 'true' && value !== 'false') throw new ConfigError(variable, 'expected true or false');
+  return value === 'true';
+}
+
+/** Exactly what a browser sends as `Origin`, or no page would ever match. */
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+}
+
+function isProxy(text: string): boolean {
+  const [address = '', bits] = text.split('/');
+  const family = isIP(address);
+  const isNetwork = bits === undefined || (/^\d+$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+  return PROXY_NAMES.includes(text) || (family !== 0 && isNetwork);
 }
 
 function readNumber(

@@ -5,13 +5,15 @@
  */
 export type ErrorCode =
   | 'UNAUTHENTICATED'
+  | 'FORBIDDEN'
   | 'NOT_FOUND'
   | 'BAD_USER_INPUT'
   | 'CONFLICT'
   | 'CONSENT_REQUIRED'
   | 'CONNECTION_IN_USE'
   | 'CONNECTION_FAILED'
-  | 'IDEMPOTENCY_KEY_REUSED';
+  | 'IDEMPOTENCY_KEY_REUSED'
+  | 'RATE_LIMITED';
 
 export abstract class SluiceError extends Error {
   abstract readonly code: ErrorCode;
@@ -30,6 +32,11 @@ export abstract class SluiceError extends Error {
 /** Nobody is signed in, or the token is not (or no longer) valid. */
 export class UnauthenticatedError extends SluiceError {
   readonly code = 'UNAUTHENTICATED';
+}
+
+/** The caller is known and may not do this. Where the caller may not even know of something, it is NOT_FOUND instead. */
+export class ForbiddenError extends SluiceError {
+  readonly code = 'FORBIDDEN';
 }
 
 /** What was asked for does not exist, or the caller may not know of it: both read the same. */
@@ -73,6 +80,18 @@ export class ConnectionFailedError extends SluiceError {
 /** The same idempotency key came with another request. */
 export class IdempotencyKeyReusedError extends SluiceError {
   readonly code = 'IDEMPOTENCY_KEY_REUSED';
+}
+
+/** Too much at once or too often; the same request is welcome after `retryAfterSeconds`. */
+export class RateLimitedError extends SluiceError {
+  readonly code = 'RATE_LIMITED';
+
+  constructor(
+    message: string,
+    readonly retryAfterSeconds: number,
+  ) {
+    super(message, `Try again in ${retryAfterSeconds} s.`);
+  }
 }
 
 /** Says in one line what went wrong, for logs; never the place to classify. */

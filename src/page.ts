@@ -15,8 +15,8 @@ export interface Page<T> {
   readonly totalCount: number;
 }
 
-const DEFAULT_FIRST = 50;
-const MAX_FIRST = 100;
+export const DEFAULT_FIRST = 50;
+export const MAX_FIRST = 100;
 
 /**
  * Reads one page of what `query` selects, by id: a page stays right while rows come and go, and the thousandth costs

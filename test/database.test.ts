@@ -107,7 +107,8 @@ describe('the database', () => {
     await source.initialize();
     const drift = await source.driver.createSchemaBuilder().log();
     expect(drift.upQueries.map((query) => query.query)).toEqual([]);
-    await source.undoLastMigration();
+    for (let applied = dataModel.migrations.length; applied > 0; applied -= 1)
+      await source.undoLastMigration();
     const left = await source.query<{ name: string }[]>(
       `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'migrations'`,
     );

@@ -1,10 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
+import { DOOR_LIMITS } from '../src/server/limits.js';
 import { sourceFiles } from './helpers/source-files.js';
 
 const read = (path: string) => readFileSync(path, 'utf8');
 const DOCUMENTS = [
-  ...['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md'],
+  ...['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md'],
   ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
     .map((name) => posix.join('docs', name.replaceAll('\\', '/')))
     .filter((path) => path.endsWith('.md')),
@@ -37,6 +38,20 @@ describe('the documents', () => {
     const codes = found(/(?:\bcode: |new FixCredentialsError\(\s*)'([A-Z_]+)'/g, source);
     expect(codes.length).toBeGreaterThan(15);
     expect(codes.filter((code) => !read('docs/what-happens-when.md').includes(`\`${code}\``))).toEqual([]);
+  });
+
+  it('promise every limit of the doors with its figure, and name tests that exist', () => {
+    const security = read('SECURITY.md');
+    for (const [limit, figure] of Object.entries<number>({ ...DOOR_LIMITS })) {
+      const line = security.split('\n').find((row) => row.split('|')[1]?.includes(`\`${limit}\``)) ?? '';
+      expect([limit, line]).toEqual([limit, expect.stringContaining(figure.toLocaleString('en')) as string]);
+    }
+    const promises = security.slice(security.indexOf('## What is promised'));
+    const tests = [...promises.matchAll(/(?:\| |\. )((?:`[a-z-]+`(?:, )?)+)(?: \|)?$/gm)].flatMap(
+      ([, names]) => found(/`([a-z-]+)`/g, names ?? ''),
+    );
+    expect(tests.length).toBeGreaterThan(30);
+    expect(tests.filter((name) => !existsSync(`test/${name}.test.ts`))).toEqual([]);
   });
 
   it('list every decision', () => {

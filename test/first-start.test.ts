@@ -38,8 +38,8 @@ describe('the first start', () => {
 
   const start = (database: Database, adminToken?: string) =>
     ensureAdministrator({ database, clock }, { adminToken, dataFolder: folder });
-  const signIn = (database: Database, token: string) =>
-    authenticate({ database, clock, logger: createLogger('silent') }, `Bearer ${token}`);
+  const signIn = async (database: Database, token: string) =>
+    (await authenticate({ database, clock, logger: createLogger('silent') }, `Bearer ${token}`)).user;
 
   it('makes one administrator and a token, kept in a file for its owner alone', async () => {
     const database = await open();
@@ -168,8 +168,8 @@ describe('signing in', () => {
     rmSync(folder, { recursive: true });
   });
 
-  const signIn = (authorization: string | undefined) =>
-    authenticate({ database, clock, logger: createLogger('silent') }, authorization);
+  const signIn = async (authorization: string | undefined) =>
+    (await authenticate({ database, clock, logger: createLogger('silent') }, authorization)).user;
   /** When the token was last used; asked in a transaction, which comes after those that are under way. */
   const lastUsedAt = () =>
     database.transact(async ({ manager }) =>
@@ -229,7 +229,7 @@ describe('signing in', () => {
     const warnings: object[] = [];
     const busy = { ...database, transact: () => Promise.reject(new Error('disk full')) };
     const logger = createLogger('warn', { write: (line) => warnings.push(JSON.parse(line) as object) });
-    const user = await authenticate({ database: busy, clock, logger }, `Bearer ${token}`);
+    const { user } = await authenticate({ database: busy, clock, logger }, `Bearer ${token}`);
     expect(user.displayName).toBe('Administrator');
     expect(warnings).toMatchObject([{ msg: 'the last use of a token was not recorded', error: 'disk full' }]);
   });

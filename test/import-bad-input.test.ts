@@ -62,12 +62,7 @@ describe('an import that cannot be used', () => {
     ['the id parameter is empty', 'id=+', 'id', 'The name of the id column is empty.'],
     ['the id parameter is given twice', 'id=a&id=b', 'id', 'The parameter id is given more than once.'],
     ['the mode is unknown', 'id=id&mode=upsert', 'mode', 'There is no mode "upsert".'],
-    [
-      'the segment has no name',
-      'id=id&segment=',
-      'segment',
-      "The segment's name cannot be used: it is empty.",
-    ],
+    ['the segment has no name', 'id=id&segment=', 'segment', 'The name cannot be used: it is empty.'],
     ['the segment has a control character', 'id=id&segment=a%07', 'segment', 'it has a control character.'],
     ['a parameter is misspelt', 'id=id&segement=all', 'segement', 'There is no parameter "segement".'],
   ])('is refused when %s', async (_what, query, field, message) => {
@@ -126,6 +121,16 @@ describe('a line that cannot be used', () => {
     await door[Symbol.asyncDispose]();
   });
 
+  it('costs only itself also when it comes right behind the header: a NUL byte', async () => {
+    const { status, report } = await door.put('id,a\n1,x\0\n2,y\n');
+    expect(status).toBe(200);
+    expect(report).toMatchObject({
+      stored: 1,
+      rejected: 1,
+      errors: [{ line: 2, message: 'it has a NUL byte' }],
+    });
+  });
+
   it.each<[string, string | Uint8Array, string]>([
     ['an empty id', ' ,x', 'the id is empty'],
     ['an id too long', `${'i'.repeat(201)},x`, 'the id is longer than 200 characters'],
@@ -136,7 +141,7 @@ describe('a line that cannot be used', () => {
     ['too few fields', '1', 'it has 1 field, but the header row names 2'],
     ['too many fields', '1,x,y', 'it has 3 fields, but the header row names 2'],
   ])('is rejected with its number, and the others are stored: %s', async (_what, line, message) => {
-    // More than one block, so that the line is not in the first.
+    // More than one block. In the first line NUL means that the whole file is no text.
     const before = Array.from({ length: 7_000 }, (_, index) => `p${index},before`);
     const body = Buffer.concat([
       Buffer.from(`id,a\n${before.join('\n')}\n`),

@@ -1,5 +1,5 @@
 import { removeProfiles } from '../src/profiles/removal.js';
-import { ImportDoor } from './helpers/import-door.js';
+import { ACTOR, ImportDoor } from './helpers/import-door.js';
 
 describe('what an import does to profiles that exist', () => {
   let door: ImportDoor;
@@ -63,7 +63,7 @@ describe('what an import does to profiles that exist', () => {
 
   it('removing profiles takes them out of segments and figures, and out of the examples', async () => {
     await door.put('id,email\n1,a@x.com\n2,b@x.com\n', { query: 'id=id&segment=all' });
-    expect(await removeProfiles(door.services, ['1', '1', 'nobody'])).toBe(1);
+    expect(await removeProfiles(door.services, ACTOR, ['1', '1', 'nobody'])).toBe(1);
     expect(await door.profiles()).toEqual({ 2: { email: 'b@x.com', phone: '' } });
     expect(await door.members('all')).toEqual(['2']);
     expect(await door.attributes()).toEqual({ email: [1, 'b@x.com'], phone: [0, null] });
@@ -71,7 +71,7 @@ describe('what an import does to profiles that exist', () => {
 
   it('removes at most 1,000 profiles at a time', async () => {
     const ids = Array.from({ length: 1_001 }, (_, index) => `p${index}`);
-    await expect(removeProfiles(door.services, ids)).rejects.toMatchObject({
+    await expect(removeProfiles(door.services, ACTOR, ids)).rejects.toMatchObject({
       code: 'BAD_USER_INPUT',
       field: 'ids',
     });

@@ -7,11 +7,13 @@ import {
   runFully,
   startEngine,
   stoppedTime,
+  UNHURRIED,
   type Engine,
 } from './helpers/engine.js';
 import { startRun } from './helpers/flows.js';
+import { setDisabled, setRole, signedInAs } from './helpers/people.js';
 
-const BATCHES = 12;
+const BATCHES = 40;
 
 /** What somebody may do while a run is under way, and the problem with which the run then ends. */
 const CHANGES: [string, string, (engine: Engine, exportId: string) => Promise<unknown>][] = [
@@ -32,14 +34,31 @@ const CHANGES: [string, string, (engine: Engine, exportId: string) => Promise<un
     ({ sluice }, exportId) =>
       sluice.query('mutation ($ids: [ID!]!) { detachExports(ids: $ids) { id } }', { ids: [exportId] }),
   ],
+  [
+    'the export user is disabled',
+    'EXPORT_USER_UNABLE',
+    async (engine) => setDisabled(engine.sluice, await anotherExportUser(engine), true),
+  ],
+  [
+    'the export user is demoted',
+    'EXPORT_USER_UNABLE',
+    async (engine) => setRole(engine.sluice, await anotherExportUser(engine), 'CONTRIBUTOR'),
+  ],
 ];
+
+/** An administrator who is made export user and may go again. Answers the id. */
+async function anotherExportUser({ sluice, connectionId }: Engine): Promise<string> {
+  const other = await signedInAs(sluice, 'ADMINISTRATOR');
+  await connectionCalls(other).becomeExportUser(connectionId);
+  return other.userId;
+}
 
 describe('while a run is under way', () => {
   it.each(CHANGES)(
     'and %s, no batch is sent any more, and receipts are followed up',
     async (_when, code, change) => {
       const time = stoppedTime();
-      await using engine = await startEngine({ sandbox: time.sandbox });
+      await using engine = await startEngine({ sandbox: time.sandbox, sluice: UNHURRIED });
       const { sandbox, sluice } = engine;
       const exportId = await exportOf(engine, people(250 * BATCHES));
       const third = sandbox.next('accepted', () => sandbox.batches().length === 3);
@@ -69,7 +88,7 @@ describe('while a run is under way', () => {
 
   it('and the host of the connection is changed, what was accepted stays unconfirmed: the key is forgotten', async () => {
     const time = stoppedTime();
-    await using engine = await startEngine({ sandbox: time.sandbox });
+    await using engine = await startEngine({ sandbox: time.sandbox, sluice: UNHURRIED });
     const { sandbox, sluice, connectionId } = engine;
     const exportId = await exportOf(engine, people(250 * BATCHES));
     const first = sandbox.next('accepted');

@@ -53,7 +53,7 @@ describe('a run gets through', () => {
   });
 
   it('a destination that falls silent after it has accepted a batch, or amid a question', async () => {
-    await using engine = await startEngine({ sluice: { ...fastTime(1_000), callTimeoutMs: 2_000 } });
+    await using engine = await startEngine({ sluice: { ...fastTime(1_000), destinationTimeoutMs: 2_000 } });
     const { sandbox, sluice } = engine;
     const exportId = await exportOf(engine, people(COUNT));
     for (const on of ['importer', 'info'] satisfies RouteKind[])
@@ -67,7 +67,7 @@ describe('a run gets through', () => {
   });
 
   it('all of it in one run, beside batches that are lost or late and people who are refused', async () => {
-    await using engine = await startEngine({ sluice: { ...fastTime(1_000), callTimeoutMs: 2_000 } });
+    await using engine = await startEngine({ sluice: { ...fastTime(1_000), destinationTimeoutMs: 2_000 } });
     const { sandbox, sluice } = engine;
     const count = 5_000;
     const exportId = await exportOf(engine, people(count));

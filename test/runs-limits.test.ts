@@ -1,7 +1,16 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import sqlite3 from 'sqlite3';
-import { exportOf, fastTime, finish, imports, people, startEngine, stoppedTime } from './helpers/engine.js';
+import {
+  exportOf,
+  fastTime,
+  finish,
+  imports,
+  people,
+  startEngine,
+  stoppedTime,
+  UNHURRIED,
+} from './helpers/engine.js';
 import { runEnd, startRun } from './helpers/flows.js';
 import { startSluice } from './helpers/sluice.js';
 
@@ -40,9 +49,9 @@ describe('a run', () => {
 
   it('stops sending when its connection has no export user any more', async () => {
     const time = stoppedTime();
-    await using engine = await startEngine({ sandbox: time.sandbox });
+    await using engine = await startEngine({ sandbox: time.sandbox, sluice: UNHURRIED });
     const { sluice, sandbox } = engine;
-    const exportId = await exportOf(engine, people(3_000));
+    const exportId = await exportOf(engine, people(10_000));
     const third = sandbox.next('accepted', () => sandbox.batches().length === 3);
     const runId = await startRun(sluice, exportId);
     await third;
@@ -52,7 +61,7 @@ describe('a run', () => {
     const run = await finish(sluice, runId);
     expect(run).toMatchObject({ state: 'FAILED', problem: { code: 'NO_EXPORT_USER' } });
     expect(run.progress.confirmed).toBe(250 * imports(sandbox).length);
-    expect(run.progress.notSent).toBe(3_000 - run.progress.confirmed);
+    expect(run.progress.notSent).toBe(10_000 - run.progress.confirmed);
   });
 
   it('says so when its figures contradict the ledger, instead of covering it up', async () => {

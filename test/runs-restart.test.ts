@@ -10,7 +10,7 @@ const COUNT = 250 * BATCHES;
 
 /** Starts the program on an empty folder and lets it run an export of so many people. */
 async function begin(folder: string, sandbox: Sandbox, count = COUNT, death?: Death) {
-  const program = await startProgram(folder, sandbox, death);
+  const program = await startProgram(folder, sandbox, { death });
   const connectionId = await connectedConnection(program.sluice, sandbox);
   const exportId = await exportOf({ sluice: program.sluice, connectionId }, people(count));
   return {

@@ -8,7 +8,7 @@ import {
   setSegmentState,
   updateSegment,
 } from '../src/profiles/segments.js';
-import { ImportDoor } from './helpers/import-door.js';
+import { ACTOR, ImportDoor } from './helpers/import-door.js';
 
 describe('segments', () => {
   let door: ImportDoor;
@@ -20,7 +20,7 @@ describe('segments', () => {
   });
 
   it('are made without members, by a trimmed name', async () => {
-    const made = await createSegment(door.services, { name: ' Buyers ' });
+    const made = await createSegment(door.services, ACTOR, { name: ' Buyers ' });
     expect(made).toMatchObject({
       name: 'Buyers',
       kind: 'STATIC',
@@ -32,7 +32,7 @@ describe('segments', () => {
   });
 
   it('are filled by an import of their name', async () => {
-    const { id } = await createSegment(door.services, { name: 'Buyers' });
+    const { id } = await createSegment(door.services, ACTOR, { name: 'Buyers' });
     await door.put('id,a\n1,x\n', { query: 'id=id&segment=Buyers' });
     expect(await getSegment(door.services, id)).toMatchObject({
       memberCount: 1,
@@ -45,24 +45,28 @@ describe('segments', () => {
     ['too long', 'x'.repeat(201)],
     ['with a control character', 'a\nb'],
   ])('are not given a name that is %s', async (_what, name) => {
-    await expect(createSegment(door.services, { name })).rejects.toMatchObject({
+    await expect(createSegment(door.services, ACTOR, { name })).rejects.toMatchObject({
       code: 'BAD_USER_INPUT',
       field: 'name',
     });
   });
 
   it('are not given a name that is taken', async () => {
-    await createSegment(door.services, { name: 'A' });
-    const { id } = await createSegment(door.services, { name: 'B' });
-    await expect(createSegment(door.services, { name: 'A' })).rejects.toMatchObject({ code: 'CONFLICT' });
-    await expect(updateSegment(door.services, id, { name: 'A' })).rejects.toMatchObject({ code: 'CONFLICT' });
+    await createSegment(door.services, ACTOR, { name: 'A' });
+    const { id } = await createSegment(door.services, ACTOR, { name: 'B' });
+    await expect(createSegment(door.services, ACTOR, { name: 'A' })).rejects.toMatchObject({
+      code: 'CONFLICT',
+    });
+    await expect(updateSegment(door.services, ACTOR, id, { name: 'A' })).rejects.toMatchObject({
+      code: 'CONFLICT',
+    });
   });
 
   it('can be renamed and switched off, and a rename to nothing changes nothing', async () => {
-    const { id } = await createSegment(door.services, { name: 'A' });
-    expect(await updateSegment(door.services, id, { name: 'B' })).toMatchObject({ name: 'B' });
-    expect(await updateSegment(door.services, id, {})).toMatchObject({ name: 'B' });
-    expect(await setSegmentState(door.services, id, SegmentState.INACTIVE)).toMatchObject({
+    const { id } = await createSegment(door.services, ACTOR, { name: 'A' });
+    expect(await updateSegment(door.services, ACTOR, id, { name: 'B' })).toMatchObject({ name: 'B' });
+    expect(await updateSegment(door.services, ACTOR, id, {})).toMatchObject({ name: 'B' });
+    expect(await setSegmentState(door.services, ACTOR, id, SegmentState.INACTIVE)).toMatchObject({
       state: 'INACTIVE',
     });
     expect(await getSegment(door.services, id)).toMatchObject({ name: 'B', state: 'INACTIVE' });
@@ -71,30 +75,32 @@ describe('segments', () => {
   it('are removed with their members, but not their profiles', async () => {
     await door.put('id,a\n1,x\n', { query: 'id=id&segment=all' });
     const [segment] = (await listSegments(door.services, {})).nodes;
-    expect(await removeSegment(door.services, segment?.id ?? '')).toBe(true);
+    expect(await removeSegment(door.services, ACTOR, segment?.id ?? '')).toBe(true);
     expect(await door.generations()).toEqual({ rows: [], members: [] });
     expect(Object.keys(await door.profiles())).toEqual(['1']);
   });
 
   it('are not removed while an export uses them', async () => {
-    const { id } = await createSegment(door.services, { name: 'A' });
+    const { id } = await createSegment(door.services, ACTOR, { name: 'A' });
     await door.database.transact(({ manager }) =>
       manager.query(`INSERT INTO "export_segments" ("exportId", "segmentId") VALUES ('e', $1)`, [id]),
     );
-    await expect(removeSegment(door.services, id)).rejects.toMatchObject({ code: 'CONFLICT' });
+    await expect(removeSegment(door.services, ACTOR, id)).rejects.toMatchObject({ code: 'CONFLICT' });
     expect(await getSegment(door.services, id)).toMatchObject({ name: 'A' });
   });
 
   it('that do not exist are not found, whatever is asked of them', async () => {
     const notFound = { code: 'NOT_FOUND', message: 'There is no such segment.' };
     await expect(getSegment(door.services, 'x')).rejects.toMatchObject(notFound);
-    await expect(updateSegment(door.services, 'x', { name: 'B' })).rejects.toMatchObject(notFound);
-    await expect(setSegmentState(door.services, 'x', SegmentState.ACTIVE)).rejects.toMatchObject(notFound);
-    await expect(removeSegment(door.services, 'x')).rejects.toMatchObject(notFound);
+    await expect(updateSegment(door.services, ACTOR, 'x', { name: 'B' })).rejects.toMatchObject(notFound);
+    await expect(setSegmentState(door.services, ACTOR, 'x', SegmentState.ACTIVE)).rejects.toMatchObject(
+      notFound,
+    );
+    await expect(removeSegment(door.services, ACTOR, 'x')).rejects.toMatchObject(notFound);
   });
 
   it('are listed the oldest first, page by page', async () => {
-    for (const name of ['C', 'A', 'B']) await createSegment(door.services, { name });
+    for (const name of ['C', 'A', 'B']) await createSegment(door.services, ACTOR, { name });
     const first = await listSegments(door.services, { first: 2 });
     const rest = await listSegments(door.services, { first: 2, after: first.pageInfo.endCursor });
     expect([...first.nodes, ...rest.nodes].map((segment) => segment.name)).toEqual(['C', 'A', 'B']);

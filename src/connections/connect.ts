@@ -1,4 +1,6 @@
 import { Not, type EntityManager } from 'typeorm';
+import { changesBetween } from '../audit/changes.js';
+import { record, THE_SERVER, type SignedInActor } from '../audit/record.js';
 import { RetryLaterError, type Account, type ContactList } from '../destinations/destination.js';
 import { Connection, ConnectionState } from '../entities/connection.js';
 import { Export } from '../entities/export.js';
@@ -30,7 +32,11 @@ interface Verdict {
  *   {ConnectionFailedError} with the problem that is stored as well;
  *   {ConflictError} if the connection changed meanwhile, or its exports belong to another account.
  */
-export async function connect(services: CheckServices, connectionId: string): Promise<Connection> {
+export async function connect(
+  services: CheckServices,
+  actor: SignedInActor,
+  connectionId: string,
+): Promise<Connection> {
   const { database, clock } = services;
   const asked = await findConnection(database.reader, connectionId);
   await assertConsent(database.reader, connectionId);
@@ -43,6 +49,15 @@ export async function connect(services: CheckServices, connectionId: string): Pr
     const verdict = await judge(manager, connection, finding);
     const checkedAt = new Date(clock.now());
     await manager.update(Connection, { id: connectionId }, { ...verdict.columns, checkedAt });
+    const changes = changesBetween(connection, Object.assign(structuredClone(connection), verdict.columns), [
+      'state',
+      'account',
+    ]);
+    const subject = { at: checkedAt, subjectType: 'Connection', subjectId: connectionId, changes };
+    if (verdict.refusal === undefined) await record(manager, { ...subject, actor, action: 'connect' });
+    // The refused mutation is written down as such; this is what became of the connection nevertheless.
+    else if (Object.keys(changes).length > 0)
+      await record(manager, { ...subject, actor: THE_SERVER, action: 'connectionState' });
     // Answered, not thrown: throwing would roll back the problem that is to be seen on the connection.
     return verdict.refusal;
   });

@@ -1,4 +1,6 @@
-import type { EntityManager } from 'typeorm';
+import { In, type EntityManager } from 'typeorm';
+import { changesBetween, HIDDEN, type Changes } from '../audit/changes.js';
+import { record, type SignedInActor } from '../audit/record.js';
 import {
   Connection,
   ConnectionState,
@@ -6,15 +8,15 @@ import {
   type DestinationKind,
 } from '../entities/connection.js';
 import { Export } from '../entities/export.js';
-import type { User } from '../entities/user.js';
 import { ConnectionInUseError } from '../errors.js';
 import { newId } from '../ids.js';
+import { parseName } from '../names.js';
 import { readPage, type Page, type PageRequest } from '../page.js';
 import { parseHost } from '../security/hosts.js';
 import { endConsent } from './consent.js';
 import { sealApiKey } from './credentials.js';
 import { findConnection } from './find.js';
-import { MAX_PROFILE_LIMIT, parseApiKey, parseDisplayName, parseProfileLimit } from './input.js';
+import { MAX_PROFILE_LIMIT, parseApiKey, parseProfileLimit } from './input.js';
 import type { ConnectionServices } from './services.js';
 
 /** How many exports a refusal names before it only counts the rest. */
@@ -46,23 +48,27 @@ export async function getConnection(services: ReadServices, id: string): Promise
   return findConnection(services.database.reader, id);
 }
 
-/** Connections in the order of their creation. @throws {BadInputError} for a page that cannot be read. */
-export async function listConnections(services: ReadServices, page: PageRequest): Promise<Page<Connection>> {
+/** Connections that are shared in one of these ways, the oldest first. @throws {BadInputError} for a page that cannot be read. */
+export async function listConnections(
+  services: ReadServices,
+  page: PageRequest,
+  sharings: readonly ConnectionSharing[],
+): Promise<Page<Connection>> {
   const query = services.database.reader.createQueryBuilder(Connection, 'connection');
-  return readPage(query, page, 'ASC');
+  return readPage(query.where({ sharing: In(sharings) }), page, 'ASC');
 }
 
 /** Stores a connection as a draft; nothing is asked of the destination yet. @throws {BadInputError} */
 export async function createConnection(
   services: EditServices,
-  actor: User,
+  actor: SignedInActor,
   input: NewConnection,
 ): Promise<Connection> {
   const id = newId();
   const now = new Date(services.clock.now());
   const row = {
     id,
-    displayName: parseDisplayName(input.displayName),
+    displayName: parseName('displayName', input.displayName),
     kind: input.kind,
     sharing: input.sharing,
     state: ConnectionState.DRAFT,
@@ -80,6 +86,7 @@ export async function createConnection(
   };
   return services.database.transact(async ({ manager }) => {
     await manager.insert(Connection, row);
+    await writeDown(manager, actor, 'createConnection', now, null, row);
     return findConnection(manager, id);
   });
 }
@@ -92,16 +99,16 @@ export async function createConnection(
  */
 export async function updateConnection(
   services: EditServices,
-  actor: User,
+  actor: SignedInActor,
   id: string,
   input: ConnectionChange,
 ): Promise<Connection> {
-  const displayName = parseIfGiven(input.displayName, parseDisplayName);
+  const displayName = parseIfGiven(input.displayName, (text) => parseName('displayName', text));
   const profileLimit = parseIfGiven(input.profileLimit, parseProfileLimit);
   const apiKey = parseIfGiven(input.apiKey, parseApiKey);
   const host = parseIfGiven(input.host, (text) => parseHost(text, services.hostPolicy));
 
-  return changeConnection(services, actor, id, async (connection, manager, now) => {
+  return changeConnection(services, actor, 'updateConnection', id, async (connection, manager, now) => {
     const change: Partial<Connection> = {};
     if (displayName !== undefined) change.displayName = displayName;
     if (profileLimit !== undefined) change.profileLimit = profileLimit;
@@ -122,32 +129,38 @@ export async function updateConnection(
 /** Decides who may use the connection; exports that use it already stay. @throws {NotFoundError} */
 export async function shareConnection(
   services: WriteServices,
-  actor: User,
+  actor: SignedInActor,
   id: string,
   sharing: ConnectionSharing,
 ): Promise<Connection> {
-  return changeConnection(services, actor, id, () => ({ sharing }));
+  return changeConnection(services, actor, 'shareConnection', id, () => ({ sharing }));
 }
 
 /** Makes the actor the user in whose name exports run through the connection. @throws {NotFoundError} */
 export async function becomeExportUser(
   services: WriteServices,
-  actor: User,
+  actor: SignedInActor,
   id: string,
 ): Promise<Connection> {
-  return changeConnection(services, actor, id, () => ({ exportUserId: actor.id }));
+  return changeConnection(services, actor, 'becomeExportUser', id, () => ({ exportUserId: actor.id }));
 }
 
 /**
  * Removes the connection and its key. The record of who agreed, and who ended it, is kept.
  * @throws {NotFoundError} | {ConnectionInUseError} while exports use it.
  */
-export async function removeConnection(services: WriteServices, actor: User, id: string): Promise<boolean> {
+export async function removeConnection(
+  services: WriteServices,
+  actor: SignedInActor,
+  id: string,
+): Promise<boolean> {
   await services.database.transact(async ({ manager }) => {
-    await findConnection(manager, id);
+    const now = new Date(services.clock.now());
+    const connection = await findConnection(manager, id);
     await assertUnused(manager, id);
-    await endConsent(manager, id, actor, new Date(services.clock.now()));
+    await endConsent(manager, id, actor, now);
     await manager.delete(Connection, { id });
+    await writeDown(manager, actor, 'removeConnection', now, connection, null);
   });
   return true;
 }
@@ -170,7 +183,8 @@ async function assertUnused(manager: EntityManager, connectionId: string): Promi
 /** Reads, changes and stores the connection in one transaction, and notes who changed it and when. */
 async function changeConnection(
   services: WriteServices,
-  actor: User,
+  actor: SignedInActor,
+  action: string,
   id: string,
   changeOf: (
     connection: Connection,
@@ -180,10 +194,40 @@ async function changeConnection(
 ): Promise<Connection> {
   return services.database.transact(async ({ manager }) => {
     const now = new Date(services.clock.now());
-    const change = await changeOf(await findConnection(manager, id), manager, now);
+    const before = await findConnection(manager, id);
+    const change = await changeOf(before, manager, now);
     await manager.update(Connection, { id }, { ...change, updatedAt: now, updatedById: actor.id });
-    return findConnection(manager, id);
+    const after = await findConnection(manager, id);
+    await writeDown(manager, actor, action, now, before, after);
+    return after;
   });
+}
+
+const AUDITED = ['displayName', 'kind', 'host', 'sharing', 'state', 'exportUserId', 'profileLimit'] as const;
+
+async function writeDown(
+  manager: EntityManager,
+  actor: SignedInActor,
+  action: string,
+  at: Date,
+  before: Connection | null,
+  after: Connection | null,
+): Promise<void> {
+  await record(manager, {
+    at,
+    actor,
+    action,
+    subjectType: 'Connection',
+    subjectId: (after ?? before)?.id ?? '',
+    changes: { ...changesBetween(before, after, AUDITED), ...keyChange(before, after) },
+  });
+}
+
+/** That the key is another one, and nothing of it. */
+function keyChange(before: Connection | null, after: Connection | null): Changes {
+  const [old, present] = [before?.sealedApiKey ?? null, after?.sealedApiKey ?? null];
+  if (old === present) return {};
+  return { apiKey: { old: old && HIDDEN, new: present && HIDDEN } };
 }
 
 function parseIfGiven<I, O>(input: I | null | undefined, parse: (input: I) => O): O | undefined {

@@ -1,39 +1,14 @@
 import { IsNull, type EntityManager } from 'typeorm';
+import { record, type AuditEntry, type SignedInActor } from '../audit/record.js';
 import type { Connection } from '../entities/connection.js';
-import { DestinationKind } from '../entities/connection.js';
 import { Consent } from '../entities/consent.js';
-import type { User } from '../entities/user.js';
 import { BadInputError, ConsentRequiredError } from '../errors.js';
 import { newId } from '../ids.js';
+import { hashStatement } from './consent-statements.js';
 import { findConnection } from './find.js';
 import type { ConnectionServices } from './services.js';
 
-/** What an administrator agrees to before data may go to a destination. */
-export interface ConsentStatement {
-  readonly version: string;
-  readonly text: string;
-}
-
-/** A text that changes gets a new version: what somebody agreed to is kept with the agreement, word for word. */
-const CONSENT_STATEMENTS: Readonly<Record<DestinationKind, ConsentStatement>> = {
-  [DestinationKind.ACTIVE_CAMPAIGN]: {
-    version: '2026-11-01',
-    text: [
-      'By agreeing you instruct Sluice to send profiles to ActiveCampaign whenever an export that uses this connection ' +
-        'runs. E-mail addresses, names, phone numbers and membership in your segments leave this system; they may be ' +
-        'sensitive, and from then on ActiveCampaign stores and uses them under its own terms, possibly in another country.',
-      'You are responsible for having the right to pass these data on, and for making sure that ActiveCampaign meets ' +
-        'the duties of privacy and security that you have towards the people concerned.',
-      'You can withdraw this consent at any time: no further profiles are sent from then on. An administrator can also ' +
-        'remove the connection at any time. Neither deletes what ActiveCampaign already received; ask for that there.',
-    ].join('\n\n'),
-  },
-};
-
-/** The statement that an administrator has to agree to today. */
-export function consentStatement(kind: DestinationKind): ConsentStatement {
-  return CONSENT_STATEMENTS[kind];
-}
+type Services = Pick<ConnectionServices, 'database' | 'clock' | 'consentRules'>;
 
 /** The consent that holds for the connection now, or null. Ask again before every request that carries profiles. */
 export async function consentInForce(manager: EntityManager, connectionId: string): Promise<Consent | null> {
@@ -55,15 +30,15 @@ export async function assertConsent(manager: EntityManager, connectionId: string
  * @throws {NotFoundError} | {BadInputError} if the version is not the current one.
  */
 export async function giveConsent(
-  services: Pick<ConnectionServices, 'database' | 'clock'>,
-  actor: User,
+  services: Services,
+  actor: SignedInActor,
   connectionId: string,
   statementVersion: string,
 ): Promise<Connection> {
   const now = new Date(services.clock.now());
   return services.database.transact(async ({ manager }) => {
     const connection = await findConnection(manager, connectionId);
-    const current = consentStatement(connection.kind);
+    const current = services.consentRules.statements[connection.kind];
     if (statementVersion !== current.version) {
       throw new BadInputError(
         'statementVersion',
@@ -72,15 +47,17 @@ export async function giveConsent(
       );
     }
     const given = await consentInForce(manager, connectionId);
+    const agreed = { statement: current.text, statementVersion: current.version };
+    await record(manager, consentEvent('giveConsent', now, actor, connectionId, agreed, given));
     if (given?.statementVersion === current.version) return connection;
-    await endConsent(manager, connectionId, actor, now);
+    if (given !== null) await end(manager, given, actor, now);
     await manager.insert(Consent, {
       id: newId(),
       connectionId,
-      statement: current.text,
-      statementVersion: current.version,
+      ...agreed,
       acceptedAt: now,
       acceptedById: actor.id,
+      supersededAt: null,
       withdrawnAt: null,
       withdrawnById: null,
     });
@@ -94,25 +71,64 @@ export async function giveConsent(
  * @throws {NotFoundError}
  */
 export async function withdrawConsent(
-  services: Pick<ConnectionServices, 'database' | 'clock'>,
-  actor: User,
+  services: Services,
+  actor: SignedInActor,
   connectionId: string,
 ): Promise<Connection> {
+  const now = new Date(services.clock.now());
   return services.database.transact(async ({ manager }) => {
     const connection = await findConnection(manager, connectionId);
-    await endConsent(manager, connectionId, actor, new Date(services.clock.now()));
+    const wasGiven = await endConsent(manager, connectionId, actor, now);
+    if (!wasGiven)
+      await record(manager, consentEvent('withdrawConsent', now, actor, connectionId, null, null));
     return connection;
   });
 }
 
-/** Marks the consent in force, if there is one, as withdrawn, in the caller's transaction. */
+/**
+ * Withdraws the consent in force, if there is one, in the caller's transaction.
+ * @returns whether there was one.
+ */
 export async function endConsent(
   manager: EntityManager,
   connectionId: string,
-  actor: User,
+  actor: SignedInActor,
   now: Date,
-): Promise<void> {
+): Promise<boolean> {
   const given = await consentInForce(manager, connectionId);
-  if (given === null) return;
-  await manager.update(Consent, { id: given.id }, { withdrawnAt: now, withdrawnById: actor.id });
+  if (given === null) return false;
+  await end(manager, given, actor, now);
+  await record(manager, consentEvent('withdrawConsent', now, actor, connectionId, null, given));
+  return true;
+}
+
+async function end(manager: EntityManager, { id }: Consent, actor: SignedInActor, now: Date): Promise<void> {
+  await manager.update(Consent, { id }, { withdrawnAt: now, withdrawnById: actor.id });
+}
+
+type Agreed = Pick<Consent, 'statement' | 'statementVersion'>;
+
+/** What was agreed to is told by its hash: the text itself is kept with the consent. */
+export function consentEvent(
+  action: string,
+  at: Date,
+  actor: AuditEntry['actor'],
+  connectionId: string,
+  after: Agreed | null,
+  before: Agreed | null,
+): AuditEntry {
+  const version = { old: before?.statementVersion ?? null, new: after?.statementVersion ?? null };
+  const of = after ?? before;
+  return {
+    at,
+    actor,
+    action,
+    subjectType: 'Connection',
+    subjectId: connectionId,
+    ...(version.old !== version.new && { changes: { consent: version } }),
+    detail:
+      of === null
+        ? {}
+        : { statementVersion: of.statementVersion, statementHash: hashStatement(of.statement) },
+  };
 }

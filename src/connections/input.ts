@@ -1,27 +1,11 @@
 import { BadInputError } from '../errors.js';
 
-const MAX_NAME_CHARACTERS = 200;
 const MAX_KEY_CHARACTERS = 500;
 /** What the product promises for one export; a contract may allow less. */
 export const MAX_PROFILE_LIMIT = 1_000_000;
 
-const CONTROL_CHARACTER = /\p{Cc}/u;
 /** It travels in a header, so nothing but visible ASCII can be meant. */
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
-
-/** A display name without spaces around it. @throws {BadInputError} */
-export function parseDisplayName(input: string): string {
-  const name = input.trim();
-  const characters = Array.from(name).length;
-  if (characters < 1 || characters > MAX_NAME_CHARACTERS || CONTROL_CHARACTER.test(name)) {
-    throw new BadInputError(
-      'displayName',
-      'The display name is empty, too long, or contains control characters.',
-      `Give a name of 1 to ${MAX_NAME_CHARACTERS} characters on one line.`,
-    );
-  }
-  return name;
-}
 
 /** An API key without spaces around it. The key itself appears in no message. @throws {BadInputError} */
 export function parseApiKey(input: string): string {

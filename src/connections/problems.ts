@@ -15,12 +15,13 @@ export function isDestinationFailure(error: unknown): error is DestinationFailur
  *
  * That a destination is unreachable is always told in the same words, whether the port is closed, the name unknown or
  * the answer late: the host is the caller's choice, and the difference would let a caller map a network from here.
+ * Only what a server there has really answered, or shown as its certificate, has words of its own.
  */
 export function problemOf(error: unknown): Problem {
   if (error instanceof FixCredentialsError || error instanceof SluiceError) {
     return { code: error.code, message: error.message, remedy: error.remedy ?? null };
   }
-  if (error instanceof RetryLaterError) return error.tooFast ? TOO_BUSY : UNREACHABLE;
+  if (error instanceof RetryLaterError) return error.tooFast ? TOO_BUSY : INSTEAD[error.instead];
   return INTERNAL;
 }
 
@@ -32,8 +33,24 @@ export function asConnectionFailure(failure: DestinationFailure): ConnectionFail
 
 const UNREACHABLE: Problem = {
   code: 'UNREACHABLE',
-  message: 'The destination could not be reached, or did not give an answer that makes sense.',
+  message: 'The destination could not be reached, or cannot answer at the moment.',
   remedy: 'Check the host name, and try again in a few minutes.',
+};
+
+const INSTEAD: Readonly<Record<RetryLaterError['instead'], Problem>> = {
+  NOTHING: UNREACHABLE,
+  NONSENSE: {
+    code: 'SENSELESS_ANSWER',
+    message:
+      'The destination gave an answer that makes no sense: too long, cut off, or not what its API answers.',
+    remedy: 'Check the host name; if it is right, try again in a few minutes.',
+  },
+  BAD_CERTIFICATE: {
+    code: 'BAD_CERTIFICATE',
+    message:
+      'The certificate of the destination cannot be trusted: it has expired, or is for another host, or signed by nobody known.',
+    remedy: 'Check the host name; if it is right, wait until whoever runs the destination has renewed it.',
+  },
 };
 
 const TOO_BUSY: Problem = {

@@ -215,6 +215,8 @@ export class RetryLaterError extends Error {
     readonly afterMs?: number,
     /** Whether the destination says that we call too often. */
     readonly tooFast = false,
+    /** What there was in place of a usable answer. */
+    readonly instead: 'NOTHING' | 'NONSENSE' | 'BAD_CERTIFICATE' = 'NOTHING',
   ) {
     super(message);
     this.name = 'RetryLaterError';

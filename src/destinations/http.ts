@@ -55,9 +55,27 @@ const FAULTS: Readonly<Record<string, string>> = {
   ENETUNREACH: 'there is no way to it',
   ETIMEDOUT: 'it did not answer in time',
   ERR_CANCELED: 'it did not answer in time',
+};
+
+/** Something answered, but not as a destination does. */
+const NONSENSE: Readonly<Record<string, string>> = {
   ERR_BAD_RESPONSE: 'its answer was too long or broke off',
+  HPE_HEADER_OVERFLOW: 'the headers of its answer were too long',
+  EPROTO: 'it does not speak TLS',
+  Z_DATA_ERROR: 'its answer could not be unpacked',
+  Z_BUF_ERROR: 'its answer could not be unpacked',
+};
+
+const BAD_CERTIFICATES: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'its certificate has expired',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet',
+  CERT_REVOKED: 'its certificate was revoked',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is signed by itself',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by nobody known',
+  UNABLE_TO_GET_ISSUER_CERT: 'its certificate is signed by nobody known',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is signed by nobody known',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is signed by nobody known',
 };
 
 /**
@@ -109,10 +127,9 @@ export function createHttp(options: HttpOptions): HttpClient {
       logger.debug({ host, method, path, status: response.status }, 'destination answered');
       return { status: response.status, headers: headersOf(response), body: response.data };
     } catch (error: unknown) {
-      const fault = faultOf(error);
+      const { fault, instead } = faultOf(error);
       logger.debug({ host, method, path, fault }, 'destination did not answer');
-
-      throw new RetryLaterError(`${host} could not be reached: ${fault}.`);
+      throw new RetryLaterError(`${host} could not be reached: ${fault}.`, undefined, false, instead);
     } finally {
       clearTimeout(timer);
       options.stopping?.removeEventListener('abort', abort);
@@ -125,12 +142,21 @@ function headersOf(response: AxiosResponse): ReadonlyMap<string, string> {
   return new Map(headers.map(([name, value]) => [name.toLowerCase(), String(value)]));
 }
 
-function faultOf(error: unknown): string {
+function faultOf(error: unknown): { fault: string; instead: RetryLaterError['instead'] } {
   const code = axios.isAxiosError(error) || axios.isCancel(error) ? error.code : undefined;
-  if (code !== undefined) return FAULTS[code] ?? `the connection failed (${code})`;
+  if (code === undefined) return { fault: withoutCode(error), instead: 'NOTHING' };
+  const certificate = BAD_CERTIFICATES[code];
+  if (certificate !== undefined) return { fault: certificate, instead: 'BAD_CERTIFICATE' };
+  // The codes of the HTTP parser are many: whatever it cannot read is nonsense.
+  const nonsense =
+    NONSENSE[code] ?? (code.startsWith('HPE_') ? `it does not speak HTTP (${code})` : undefined);
+  if (nonsense !== undefined) return { fault: nonsense, instead: 'NONSENSE' };
+  return { fault: FAULTS[code] ?? `the connection failed (${code})`, instead: 'NOTHING' };
+}
+
+function withoutCode(error: unknown): string {
   // The address guard's errors have no code, only this sentence.
-  if (error instanceof Error && error.message.includes('is not allowed')) {
-    return 'its name leads to a private address, and the server does not call those';
-  }
-  return 'the connection failed';
+  return error instanceof Error && error.message.includes('is not allowed')
+    ? 'its name leads to a private address, and the server does not call those'
+    : 'the connection failed';
 }

@@ -92,11 +92,17 @@ export class Connection {
   @Column('varchar', { nullable: true })
   exportUserId!: string | null;
 
-  @Field(() => GraphQLDateTime, { nullable: true, description: 'When the credentials were last checked.' })
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description: 'When the credentials were last checked. Administrators only.',
+  })
   @Column(optionalMoment)
   checkedAt!: Date | null;
 
-  @Field(() => Problem, { nullable: true, description: 'Why it does not work, if it does not.' })
+  @Field(() => Problem, {
+    nullable: true,
+    description: 'Why it does not work, if it does not. Administrators only.',
+  })
   @Column('simple-json', { nullable: true })
   problem!: Problem | null;
 

@@ -30,6 +30,10 @@ export class Consent {
   @Column('varchar')
   acceptedById!: string;
 
+  /** When this server first had a newer statement; the consent then ends with the days of grace. */
+  @Column(optionalMoment)
+  supersededAt!: Date | null;
+
   @Column(optionalMoment)
   withdrawnAt!: Date | null;
 

@@ -16,7 +16,8 @@ export class ProfileAttribute {
 
   @Field(() => String, {
     nullable: true,
-    description: 'A value as an example; null while every value is empty.',
+    description:
+      'A value as an example; null while every value is empty. For contributors and administrators; null for viewers.',
   })
   @Column('varchar', { nullable: true })
   sample!: string | null;

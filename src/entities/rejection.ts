@@ -42,7 +42,10 @@ export class Rejection {
   @Column('varchar')
   profileId!: string;
 
-  @Field(() => String, { nullable: true, description: 'The address as the profile has it.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'The address as the profile has it. For contributors and administrators; null for viewers.',
+  })
   @Column('varchar', { nullable: true })
   email!: string | null;
 
@@ -50,7 +53,11 @@ export class Rejection {
   @Column('varchar')
   reason!: RejectionReason;
 
-  @Field(() => String, { nullable: true, description: 'What is known besides, for the person who mends it.' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'What is known besides, for the person who mends it. For contributors and administrators; null for viewers.',
+  })
   @Column('varchar', { nullable: true })
   detail!: string | null;
 }

@@ -1,16 +1,25 @@
 import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
 import { GraphQLDateTime } from 'graphql-scalars';
-import { Column, Entity, PrimaryColumn } from 'typeorm';
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { moment } from './columns.js';
 
 /** What a user may do; each role includes the one before. */
 export enum Role {
+  VIEWER = 'VIEWER',
+  CONTRIBUTOR = 'CONTRIBUTOR',
   ADMINISTRATOR = 'ADMINISTRATOR',
 }
 registerEnumType(Role, {
   name: 'Role',
-  description: 'What a user may do.',
-  valuesConfig: { ADMINISTRATOR: { description: 'Everything.' } },
+  description: 'What a user may do. Each role includes the one before.',
+  valuesConfig: {
+    VIEWER: { description: 'Sees every export, run and segment; changes nothing.' },
+    CONTRIBUTOR: {
+      description:
+        'Manages profiles and segments, and every export whose connection is shared with contributors.',
+    },
+    ADMINISTRATOR: { description: 'Everything.' },
+  },
 });
 
 export enum PrincipalKind {
@@ -27,6 +36,8 @@ registerEnumType(PrincipalKind, {
 });
 
 @Entity('users')
+// Whoever signs in through an issuer is one user, however many requests come first at once.
+@Index('users_subject', ['issuer', 'subject'], { unique: true })
 @ObjectType({ description: 'Somebody, or a program, that may sign in.' })
 export class User {
   @Field(() => ID, { description: 'Never changes.' })
@@ -37,7 +48,11 @@ export class User {
   @Column('varchar')
   displayName!: string;
 
-  @Field(() => String, { nullable: true, description: 'An address to reach the user, if one is known.' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'An address to reach the user, if one is known. For administrators and the user; null for everybody else.',
+  })
   @Column('varchar', { nullable: true })
   email!: string | null;
 
@@ -52,6 +67,14 @@ export class User {
   @Field(() => Boolean, { description: 'A disabled user cannot sign in.' })
   @Column('boolean')
   disabled!: boolean;
+
+  /** The OpenID Connect issuer that vouches for the user and decides the role; null: the user has API tokens alone. */
+  @Column('varchar', { nullable: true })
+  issuer!: string | null;
+
+  /** What the issuer calls the user (`sub`); its e-mail addresses may change hands, this does not. */
+  @Column('varchar', { nullable: true })
+  subject!: string | null;
 
   @Field(() => GraphQLDateTime, { description: 'When the user was made.' })
   @Column(moment)

@@ -1,7 +1,8 @@
 import { In } from 'typeorm';
+import type { SignedInActor } from '../audit/record.js';
 import { Export } from '../entities/export.js';
-import type { User } from '../entities/user.js';
 import { BadInputError, NotFoundError } from '../errors.js';
+import { auditedExport, auditExport } from './audit-exports.js';
 import { assertSameAccount, changeExport, type ExportServices } from './change-export.js';
 import { findList, usableConnection } from './export-input.js';
 import { getExport } from './find-exports.js';
@@ -12,7 +13,7 @@ import { getExport } from './find-exports.js';
  */
 export async function detachExports(
   services: ExportServices,
-  actor: User,
+  actor: SignedInActor,
   ids: readonly string[],
 ): Promise<Export[]> {
   const updatedAt = new Date(services.clock.now());
@@ -26,6 +27,11 @@ export async function detachExports(
     });
     const changes = { connectionId: null, updatedAt, updatedById: actor.id };
     await manager.update(Export, { id: In([...ids]) }, changes);
+    for (const definition of inOrder) {
+      const before = await auditedExport(manager, definition);
+      const after = Object.assign(new Export(), before, { connectionId: null });
+      await auditExport(manager, { at: updatedAt, actor, action: 'detachExports' }, before, after);
+    }
     return inOrder.map((definition) => Object.assign(definition, changes));
   });
 }
@@ -37,7 +43,7 @@ export async function detachExports(
  */
 export async function attachExport(
   services: ExportServices,
-  actor: User,
+  actor: SignedInActor,
   id: string,
   connectionId: string,
   listId?: string | null,
@@ -52,7 +58,7 @@ export async function attachExport(
     );
   }
   const list = await findList(services, checked.connection, listId ?? before.list.id);
-  return changeExport(services, actor, id, async ({ manager }) => {
+  return changeExport(services, actor, 'attachExport', id, async ({ manager }) => {
     await assertSameAccount(manager, checked);
     return { connectionId, account: checked.account, list };
   });

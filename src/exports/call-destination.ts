@@ -62,6 +62,7 @@ export async function callDestination<T>(
         throw new SendingEndedError(error.message);
       }
       if (!(error instanceof RetryLaterError)) throw error;
+      context.trouble = problemOf(error);
       if (tries >= maxTries && error.afterMs === undefined && !error.tooFast) throw error;
       const pauseMs = error.afterMs ?? waitMs;
       if (error.tooFast) pace.pauseUntil(services.clock.now() + pauseMs);

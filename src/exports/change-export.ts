@@ -1,10 +1,11 @@
 import type { EntityManager } from 'typeorm';
+import type { SignedInActor } from '../audit/record.js';
 import { findConnection } from '../connections/find.js';
 import type { Transaction } from '../database.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import { Export, ExportSegment } from '../entities/export.js';
-import type { User } from '../entities/user.js';
 import { ConflictError } from '../errors.js';
+import { auditedExport, auditExport } from './audit-exports.js';
 import {
   parseSegmentIds,
   usableConnection,
@@ -22,17 +23,20 @@ export interface ExportServices extends ExportInputServices {
 /** Writes what `work` answers, with who changed it and when, and lets a queued run begin with it. */
 export async function changeExport(
   services: ExportServices,
-  actor: User,
+  actor: SignedInActor,
+  action: string,
   id: string,
   work: (transaction: Transaction, found: Export) => Promise<Partial<Export>>,
 ): Promise<Export> {
   return services.database.transact(async (transaction) => {
     const { manager } = transaction;
     const found = await findExport(manager, id);
+    const before = await auditedExport(manager, found);
     const changes = await work(transaction, found);
-    const updated = { updatedAt: new Date(services.clock.now()), updatedById: actor.id };
-    const changed = Object.assign(found, changes, updated);
+    const at = new Date(services.clock.now());
+    const changed = Object.assign(found, changes, { updatedAt: at, updatedById: actor.id });
     await manager.save(Export, changed);
+    await auditExport(manager, { at, actor, action }, before, await auditedExport(manager, changed));
     await redirectQueuedRun(services, transaction, changed);
     return changed;
   });

@@ -2,6 +2,7 @@ import type { EntityManager } from 'typeorm';
 import { ConnectionState, type Connection } from '../entities/connection.js';
 import type { ExportRun, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
+import { Role } from '../entities/user.js';
 
 /** What a look at a run and its connection found, right before a request. */
 export interface Look {
@@ -20,7 +21,7 @@ export async function lookAgain(manager: EntityManager, run: ExportRun): Promise
   const [found]: (Facts & LookRow)[] = await manager.query(
     `SELECT "run"."state" AS "runState", "export"."connectionId" AS "attachedTo",
        "connection"."id", "connection"."host", "connection"."sealedApiKey", "connection"."revision",
-       "connection"."state", "connection"."problem", "connection"."exportUserId", "user"."disabled",
+       "connection"."state", "connection"."problem", "connection"."exportUserId", "user"."disabled", "user"."role",
        EXISTS (SELECT 1 FROM "consents" WHERE "connectionId" = "connection"."id" AND "withdrawnAt" IS NULL) AS "consented"
      FROM "export_runs" AS "run"
        LEFT JOIN "exports" AS "export" ON "export"."id" = "run"."exportId"
@@ -50,7 +51,7 @@ export async function connectionProblem(
   { id }: Pick<Connection, 'id'>,
 ): Promise<Problem | null> {
   const [found]: Facts[] = await manager.query(
-    `SELECT "connection"."state", "connection"."problem", "connection"."exportUserId", "user"."disabled",
+    `SELECT "connection"."state", "connection"."problem", "connection"."exportUserId", "user"."disabled", "user"."role",
        EXISTS (SELECT 1 FROM "consents" WHERE "connectionId" = $1 AND "withdrawnAt" IS NULL) AS "consented"
      FROM "connections" AS "connection" LEFT JOIN "users" AS "user" ON "user"."id" = "connection"."exportUserId"
      WHERE "connection"."id" = $1`,
@@ -68,14 +69,16 @@ interface Facts {
   readonly exportUserId: string | null;
   /** Null: there is no such user. */
   readonly disabled: boolean | 0 | 1 | null;
+  readonly role: Role | null;
 }
 
-function obstacle({ consented, state, problem, exportUserId, disabled }: Facts): Problem | null {
+function obstacle({ consented, state, problem, exportUserId, disabled, role }: Facts): Problem | null {
   if (!consented) return CONSENT_REQUIRED;
   if (state !== ConnectionState.CONNECTED)
     return problem === null ? NOT_CONNECTED : (JSON.parse(problem) as Problem);
   if (exportUserId === null) return NO_EXPORT_USER;
-  return disabled === null || Boolean(disabled) ? EXPORT_USER_UNABLE : null;
+  if (disabled === null || Boolean(disabled)) return EXPORT_USER_DISABLED;
+  return role === Role.ADMINISTRATOR ? null : EXPORT_USER_DEMOTED;
 }
 
 const DETACHED: Problem = {
@@ -90,7 +93,8 @@ const CHANGED: Problem = {
 };
 const CONSENT_REQUIRED: Problem = {
   code: 'CONSENT_REQUIRED',
-  message: 'No administrator agrees to the privacy statement for this connection.',
+  message:
+    'No administrator agrees to the privacy statement for this connection, or not to its present version.',
   remedy: 'An administrator reads the statement (consentStatement) and agrees to it (giveConsent).',
 };
 const NOT_CONNECTED: Problem = {
@@ -103,9 +107,14 @@ const NO_EXPORT_USER: Problem = {
   message: 'The connection has no export user.',
   remedy: 'An administrator becomes its export user (becomeExportUser).',
 };
-const EXPORT_USER_UNABLE: Problem = {
+const EXPORT_USER_DISABLED: Problem = {
   code: 'EXPORT_USER_UNABLE',
   message: 'The export user of the connection is disabled.',
+  remedy: 'Another administrator becomes the export user (becomeExportUser).',
+};
+const EXPORT_USER_DEMOTED: Problem = {
+  code: 'EXPORT_USER_UNABLE',
+  message: 'The export user of the connection is no administrator any more.',
   remedy: 'Another administrator becomes the export user (becomeExportUser).',
 };
 

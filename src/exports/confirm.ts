@@ -6,6 +6,7 @@ import {
   type Credentials,
   type Outcome,
 } from '../destinations/destination.js';
+import { problemOf } from '../connections/problems.js';
 import { openCredentials } from '../connections/credentials.js';
 import { ConnectionFailedError } from '../errors.js';
 import { leaveUnconfirmed, MAX_LOSSES, replanBatch, settleBatch } from './batches.js';
@@ -63,6 +64,7 @@ async function ask(context: RunContext, batch: Batch, waitMs: number): Promise<A
     return await turns.take(request, () => destination.outcome(credentials, batch.receipt ?? ''));
   } catch (error: unknown) {
     if (error instanceof RetryLaterError) {
+      context.trouble = problemOf(error);
       const againMs = error.afterMs ?? limits.outcomeIntervalMs;
       if (error.tooFast) pace.pauseUntil(services.clock.now() + againMs);
       return { state: 'PENDING', waitMs: againMs };

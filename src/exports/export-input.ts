@@ -23,22 +23,7 @@ export interface ExportInputServices {
   readonly destinations: Destinations;
 }
 
-const MAX_NAME_LENGTH = 200;
 const MAX_SEGMENTS = 100;
-
-/** A name without spaces around it. @throws {BadInputError} */
-export function parseExportName(input: string): string {
-  const name = input.trim();
-  const length = Array.from(name).length;
-  if (length < 1 || length > MAX_NAME_LENGTH || /\p{Cc}/u.test(name)) {
-    throw new BadInputError(
-      'name',
-      'The name is empty, too long, or contains control characters.',
-      `Give a name of 1 to ${MAX_NAME_LENGTH} characters on one line.`,
-    );
-  }
-  return name;
-}
 
 /** A whole share in percent, 0 to 100. @throws {BadInputError} */
 export function parseHoldPercent(input: number): number {

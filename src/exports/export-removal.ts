@@ -1,12 +1,15 @@
 import { In, type EntityManager } from 'typeorm';
+import type { SignedInActor } from '../audit/record.js';
 import { execute } from '../bulk-sql.js';
+import type { Clock } from '../clock.js';
 import type { Database } from '../database.js';
 import { Batch } from '../entities/batch.js';
 import { ExportRun, RunRequest } from '../entities/export-run.js';
 import { Export, ExportSegment } from '../entities/export.js';
 import { Ledger } from '../entities/ledger.js';
-import type { User } from '../entities/user.js';
-import { ConflictError, NotFoundError } from '../errors.js';
+import { ConflictError } from '../errors.js';
+import { auditedExport, auditExport } from './audit-exports.js';
+import { findExport } from './find-exports.js';
 import { UNFINISHED } from './run-states.js';
 
 /** Rows that one step removes: some 50 ms. */
@@ -17,12 +20,12 @@ const CHUNK = 10_000;
  * @throws {NotFoundError}; {ConflictError} while a run is queued or active.
  */
 export async function removeExport(
-  services: { readonly database: Database },
-  _actor: User,
+  services: { readonly database: Database; readonly clock: Clock },
+  actor: SignedInActor,
   id: string,
 ): Promise<boolean> {
   await services.database.transact(async ({ manager }) => {
-    if (!(await manager.existsBy(Export, { id }))) throw new NotFoundError('export');
+    const before = await auditedExport(manager, await findExport(manager, id));
     if (await manager.existsBy(ExportRun, { exportId: id, state: In(UNFINISHED) })) {
       throw new ConflictError(
         'A run of the export is queued or under way.',
@@ -32,6 +35,8 @@ export async function removeExport(
     await manager.delete(Export, { id });
     await manager.delete(ExportSegment, { exportId: id });
     await manager.delete(RunRequest, { exportId: id });
+    const event = { at: new Date(services.clock.now()), actor, action: 'removeExport' };
+    await auditExport(manager, event, before, null);
   });
   await removeTracesOfExports(services);
   return true;

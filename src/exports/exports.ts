@@ -1,11 +1,12 @@
+import type { SignedInActor } from '../audit/record.js';
 import { Export, ExportSegment, type LeaverPolicy, type Mapping } from '../entities/export.js';
-import type { User } from '../entities/user.js';
 import { ConflictError } from '../errors.js';
 import { newId } from '../ids.js';
+import { parseName } from '../names.js';
+import { auditedExport, auditExport } from './audit-exports.js';
 import { assertSameAccount, changeExport, writeSegments, type ExportServices } from './change-export.js';
 import {
   findList,
-  parseExportName,
   parseHoldPercent,
   parseMapping,
   parseSegmentIds,
@@ -41,9 +42,13 @@ export interface ExportChanges {
  * @throws {NotFoundError}, {BadInputError} for an unknown list, segment or attribute, {ConsentRequiredError},
  *   {ConnectionFailedError}.
  */
-export async function createExport(services: ExportServices, actor: User, input: NewExport): Promise<Export> {
+export async function createExport(
+  services: ExportServices,
+  actor: SignedInActor,
+  input: NewExport,
+): Promise<Export> {
   const { reader } = services.database;
-  const name = parseExportName(input.name);
+  const name = parseName('name', input.name);
   const leaverHoldPercent = parseHoldPercent(input.leaverHoldPercent);
   const mapping = await parseMapping(services, input.mapping);
   const segmentIds = await parseSegmentIds(reader, input.segmentIds);
@@ -68,6 +73,8 @@ export async function createExport(services: ExportServices, actor: User, input:
     await assertSameAccount(manager, checked);
     await manager.insert(Export, created);
     await writeSegments(manager, created.id, segmentIds);
+    const event = { at: now, actor, action: 'createExport' };
+    await auditExport(manager, event, null, await auditedExport(manager, created));
   });
   return created;
 }
@@ -78,13 +85,13 @@ export async function createExport(services: ExportServices, actor: User, input:
  */
 export async function updateExport(
   services: ExportServices,
-  actor: User,
+  actor: SignedInActor,
   id: string,
   changes: ExportChanges,
 ): Promise<Export> {
   const { reader } = services.database;
   const before = await getExport(services, id);
-  const name = ifGiven(changes.name, parseExportName);
+  const name = ifGiven(changes.name, (text) => parseName('name', text));
   const leaverHoldPercent = ifGiven(changes.leaverHoldPercent, parseHoldPercent);
   const mapping = await ifGiven(changes.mapping, (input) => parseMapping(services, input));
   const segmentIds = await ifGiven(changes.segmentIds, (ids) => parseSegmentIds(reader, ids));
@@ -92,7 +99,7 @@ export async function updateExport(
     const checked = await usableConnection(reader, attachedTo(before));
     return { checked, list: await findList(services, checked.connection, listId) };
   });
-  return changeExport(services, actor, id, async (transaction, found) => {
+  return changeExport(services, actor, 'updateExport', id, async (transaction, found) => {
     if (moved !== undefined) {
       await assertSameAccount(transaction.manager, moved.checked);
       assertStillAttached(found, moved.checked);
@@ -113,11 +120,11 @@ export async function updateExport(
 /** Another export with the same configuration. What was delivered is not copied: everybody is new to it. */
 export async function duplicateExport(
   services: ExportServices,
-  actor: User,
+  actor: SignedInActor,
   id: string,
   name: string,
 ): Promise<Export> {
-  const parsed = parseExportName(name);
+  const parsed = parseName('name', name);
   const now = new Date(services.clock.now());
   return services.database.transact(async ({ manager }) => {
     const original = await findExport(manager, id);
@@ -130,6 +137,8 @@ export async function duplicateExport(
       copy.id,
       uses.map((use) => use.segmentId),
     );
+    const event = { at: now, actor, action: 'duplicateExport' };
+    await auditExport(manager, event, null, await auditedExport(manager, copy));
     return copy;
   });
 }

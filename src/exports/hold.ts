@@ -1,9 +1,10 @@
+import type { SignedInActor } from '../audit/record.js';
 import type { Clock } from '../clock.js';
 import type { Transaction } from '../database.js';
 import { ExportRun, ExportRunPhase, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
-import type { User } from '../entities/user.js';
 import { ConflictError, NotFoundError } from '../errors.js';
+import { auditRun } from './audit-exports.js';
 import type { Bell } from './bell.js';
 import type { ProgressHub } from './progress-hub.js';
 import { moveRun } from './run-states.js';
@@ -79,7 +80,11 @@ export async function holdRun(
  * Lets a held run go on: it prepares again, and is held again if there are more leavers than it had when it was held.
  * @throws {NotFoundError}; {ConflictError} if it is not held.
  */
-export async function approveRun(services: RunServices, _actor: User, id: string): Promise<ExportRun> {
+export async function approveRun(
+  services: RunServices,
+  actor: SignedInActor,
+  id: string,
+): Promise<ExportRun> {
   return services.database.transact(async (transaction) => {
     const { manager } = transaction;
     const run = await manager.findOneBy(ExportRun, { id });
@@ -95,6 +100,8 @@ export async function approveRun(services: RunServices, _actor: User, id: string
       problem: null,
       approvedLeavers: run.leavers,
     });
+    const event = { at: new Date(services.clock.now()), actor, action: 'approveExportRun' };
+    await auditRun(manager, event, ExportRunState.HELD, run, { approvedLeavers: run.leavers });
     services.queue.ring(transaction, run.account);
     transaction.afterCommit(() => services.hub.changed(id));
     return run;

@@ -3,6 +3,7 @@ import type { Mapping } from '../entities/export.js';
 import type { Attributes } from '../entities/profile.js';
 import { LedgerTask } from '../entities/ledger.js';
 import { RejectionReason } from '../entities/rejection.js';
+import { trimAscii } from '../names.js';
 
 /**
  * What a run wants a contact to be: e-mail, first name, last name, phone. Null: not mapped, so not ours to touch.
@@ -59,7 +60,7 @@ export function mapProfile(
   if (problem !== undefined) return { reason: RejectionReason.INVALID_EMAIL, email, detail: problem };
 
   const valueOf = (attribute: string | null | undefined) =>
-    attribute === null || attribute === undefined ? null : (attributes[attribute] ?? '').trim();
+    attribute === null || attribute === undefined ? null : trimAscii(attributes[attribute] ?? '');
   return {
     emailKey: emailKeyOf(email),
     wanted: [email, valueOf(mapping.firstName), valueOf(mapping.lastName), valueOf(mapping.phone)],

@@ -74,6 +74,7 @@ export async function pumpAccount(
       sending: new AbortController(),
       asking: new AbortController(),
       problem: null,
+      trouble: null,
     };
     const done = work(context)
       .then(() => ringElsewhere(services, run))

@@ -53,6 +53,8 @@ export interface RunContext {
   readonly asking: AbortController;
   /** Why the run cannot go on, once that is known. */
   problem: Problem | null;
+  /** What the destination did the last time that it gave no answer. */
+  trouble: Problem | null;
 }
 
 /** The process is stopping: the run stays as it is and goes on after the next start. */

@@ -1,4 +1,5 @@
 import { In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
+import type { SignedInActor } from '../audit/record.js';
 import type { Clock } from '../clock.js';
 import { assertConsent } from '../connections/consent.js';
 import type { Database, Transaction } from '../database.js';
@@ -6,7 +7,6 @@ import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunState, ExportRunTrigger, RunRequest } from '../entities/export-run.js';
 import { Export } from '../entities/export.js';
 import { Rejection, type RejectionReason } from '../entities/rejection.js';
-import type { User } from '../entities/user.js';
 import {
   BadInputError,
   ConflictError,
@@ -15,6 +15,7 @@ import {
   NotFoundError,
 } from '../errors.js';
 import { newId } from '../ids.js';
+import { auditRun } from './audit-exports.js';
 import type { Queue } from './queue.js';
 import { readPage, type Page, type PageRequest } from '../page.js';
 import { connectionProblem } from './conditions.js';
@@ -41,7 +42,7 @@ const MAX_KEY_LENGTH = 200;
  */
 export async function requestRun(
   services: RunServices,
-  actor: User,
+  actor: SignedInActor,
   exportId: string,
   options: { idempotencyKey?: string | null; force?: boolean } = {},
 ): Promise<ExportRun> {
@@ -52,12 +53,16 @@ export async function requestRun(
     const definition = await manager.findOneBy(Export, { id: exportId });
     if (definition === null) throw new NotFoundError('export');
     const answered = await answeredBefore(manager, actor, { exportId, force }, idempotencyKey);
-    if (answered !== null) return answered;
+    const event = { at: new Date(services.clock.now()), actor, action: 'runExport' };
+    if (answered !== null) {
+      await auditRun(manager, event, answered.state, answered, { repeated: true });
+      return answered;
+    }
 
     const connection = await attachedConnection(manager, definition);
-    const run =
-      (await manager.findOneBy(ExportRun, { exportId, state: ExportRunState.QUEUED })) ??
-      (await queueRun(services, transaction, actor, definition, connection));
+    const queued = await manager.findOneBy(ExportRun, { exportId, state: ExportRunState.QUEUED });
+    const run = queued ?? (await queueRun(services, transaction, actor, definition, connection));
+    await auditRun(manager, event, queued?.state ?? null, run, { force });
     if (force && !run.force) {
       run.force = true;
       await manager.update(ExportRun, { id: run.id }, { force });
@@ -82,18 +87,24 @@ export async function requestRun(
  * destination accepted is still followed up. A run that is ending or has ended stays as it is.
  * @throws {NotFoundError}
  */
-export async function cancelRun(services: RunServices, _actor: User, id: string): Promise<ExportRun> {
+export async function cancelRun(services: RunServices, actor: SignedInActor, id: string): Promise<ExportRun> {
   return services.database.transact(async (transaction) => {
     const { manager } = transaction;
     const run = await manager.findOneBy(ExportRun, { id });
     if (run === null) throw new NotFoundError('run');
-    if (isFinal(run.state) || run.state === ExportRunState.CANCELING) return run;
     const now = new Date(services.clock.now());
-    if (run.state === ExportRunState.QUEUED) {
+    const event = { at: now, actor, action: 'cancelExportRun' };
+    const before = run.state;
+    if (isFinal(before) || before === ExportRunState.CANCELING) {
+      await auditRun(manager, event, before, run);
+      return run;
+    }
+    if (before === ExportRunState.QUEUED) {
       await moveRun(manager, run, ExportRunState.CANCELED, { cancelRequestedAt: now, finishedAt: now });
     } else {
       await moveRun(manager, run, ExportRunState.CANCELING, { cancelRequestedAt: now });
     }
+    await auditRun(manager, event, before, run);
     services.queue.ring(transaction, run.account);
     transaction.afterCommit(() => services.hub.changed(id));
     return run;
@@ -151,7 +162,7 @@ export async function accountsWithWork(reader: EntityManager): Promise<string[]>
 /** The run that an earlier request with this key got, if there was one. */
 async function answeredBefore(
   manager: EntityManager,
-  actor: User,
+  actor: SignedInActor,
   request: { exportId: string; force: boolean },
   idempotencyKey: string | undefined,
 ): Promise<ExportRun | null> {
@@ -189,7 +200,7 @@ async function attachedConnection(manager: EntityManager, definition: Export): P
 async function queueRun(
   services: RunServices,
   transaction: Transaction,
-  actor: User,
+  actor: SignedInActor,
   definition: Export,
   connection: Connection,
 ): Promise<ExportRun> {

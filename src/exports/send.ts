@@ -5,6 +5,7 @@ import {
   RetryLaterError,
   type Credentials,
 } from '../destinations/destination.js';
+import { problemOf } from '../connections/problems.js';
 import { acceptBatch, dropRefused, releaseLeavers, replanBatch, splitBatch } from './batches.js';
 import { callDestination, MAX_BACKOFF, reportFailing } from './call-destination.js';
 import { listGone } from './conditions.js';
@@ -146,6 +147,7 @@ async function backOff(
   error: RetryLaterError,
 ): Promise<Parcel> {
   const { run, services } = context;
+  context.trouble = problemOf(error);
   const surelyNotTaken = error.tooFast || error.afterMs !== undefined;
   if (surelyNotTaken) await replanBatch(context, parcel.batch);
   const failures = parcel.failures + 1;

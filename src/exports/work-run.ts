@@ -104,7 +104,7 @@ function startDeadline(context: RunContext): AbortController {
   const { clock, runDeadlineMs } = context.services;
   clock.sleep(runDeadlineMs, callOff.signal).then(
     () => {
-      const problem = deadlinePassed(runDeadlineMs);
+      const problem = deadlinePassed(runDeadlineMs, context.trouble);
       endSending(context, problem);
       context.asking.abort(new SendingEndedError(problem.message));
     },
@@ -115,10 +115,12 @@ function startDeadline(context: RunContext): AbortController {
   return callOff;
 }
 
-function deadlinePassed(deadlineMs: number): Problem {
+function deadlinePassed(deadlineMs: number, trouble: Problem | null): Problem {
+  const minutes = Math.round(deadlineMs / 60_000);
+  const cause = trouble === null ? '' : ` The last trouble: ${trouble.message}`;
   return {
     code: 'DEADLINE_PASSED',
-    message: `The run was not done after ${Math.round(deadlineMs / 60_000)} minutes.`,
+    message: `The run was not done after ${minutes} minutes.${cause}`,
     remedy:
       'Look whether the destination is slow or away, then run the export again: it sends what is missing.',
   };

@@ -24,7 +24,8 @@ export interface FirstToken {
 const FIRST_ADMINISTRATOR_ID = '00000000-0000-7000-8000-000000000000';
 const TOKEN_FILE = 'admin-token';
 const GENERATED = 'First start';
-const FROM_SETTING = 'SLUICE_ADMIN_TOKEN';
+/** The name of the token that a setting gives; nobody else may name one so. */
+export const FROM_SETTING = 'SLUICE_ADMIN_TOKEN';
 
 /**
  * Makes sure that an administrator can sign in. The first start makes the administrator, with the token of the setting
@@ -65,6 +66,8 @@ async function installToken(services: AdministratorServices, token: string, name
       kind: PrincipalKind.PERSON,
       role: Role.ADMINISTRATOR,
       disabled: false,
+      issuer: null,
+      subject: null,
       createdAt: now,
     });
     if (name === FROM_SETTING) await manager.delete(ApiToken, { userId, name, hash: Not(hash) });
@@ -76,8 +79,10 @@ async function installToken(services: AdministratorServices, token: string, name
       name,
       hint,
       hash,
-      createdAt: now,
+      expiresAt: null,
       lastUsedAt: null,
+      revokedAt: null,
+      createdAt: now,
     });
     return true;
   });

@@ -1,5 +1,6 @@
-import { BadInputError } from '../errors.js';
 import type { Attributes } from '../entities/profile.js';
+import { BadInputError } from '../errors.js';
+import { trimAscii } from '../names.js';
 import { CsvRecords, type CsvRecord } from './csv-records.js';
 import type { Row, RowReader } from './row.js';
 import {
@@ -53,7 +54,7 @@ function readHeader(record: CsvRecord, idColumn: string): Header {
   const refuse = (message: string) =>
     new BadInputError('body', message, 'Correct the header row and send the file again; nothing was stored.');
   if (record.problem !== undefined) throw refuse(`The header row cannot be read: ${record.problem}.`);
-  const names = record.fields.map((field) => field.trim());
+  const names = record.fields.map(trimAscii);
   const separator = names.length === 1 && names[0] !== idColumn ? otherSeparator(names[0]) : undefined;
   if (separator !== undefined) {
     throw new BadInputError(
@@ -97,7 +98,8 @@ function otherSeparator(header = ''): string | undefined {
 function readRow(record: CsvRecord, header: Header, suspect: boolean): Row {
   const { line, fields } = record;
   const { names, idIndex } = header;
-  const written = fields[idIndex]?.trim();
+  const idField = fields[idIndex];
+  const written = idField === undefined ? undefined : trimAscii(idField);
   const idProblem = written === undefined ? 'the id is missing' : problemOfId(written);
   const id = idProblem === undefined && !isDamaged(written, suspect) ? written : undefined;
   const refuse = (problem: string): Row => ({ line, id, problem });

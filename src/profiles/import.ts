@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { Clock } from '../clock.js';
 import { BadInputError, describeError } from '../errors.js';
 import type { Logger } from '../logger.js';
+import { parseName, trimAscii } from '../names.js';
 import { openBody } from './body.js';
 import { BrokenBodyError } from './broken-body-error.js';
 import { csvRowReader } from './csv-rows.js';
@@ -15,7 +16,6 @@ import { IncompleteImportError, type ImportReport } from './import-report.js';
 import { ImportWriter } from './import-writer.js';
 import type { ImportMode } from './merge.js';
 import { ndjsonRowReader } from './ndjson-rows.js';
-import { readSegmentName } from './segments.js';
 import type { FillingSegment } from './store-batch.js';
 import { swapGeneration } from './swap.js';
 import { textBlocks } from './text-blocks.js';
@@ -50,7 +50,7 @@ export async function importProfiles(
   body: Readable,
   signal?: AbortSignal,
 ): Promise<ImportReport> {
-  const idColumn = options.idColumn.trim();
+  const idColumn = trimAscii(options.idColumn);
   if (idColumn === '') {
     throw new BadInputError(
       'id',
@@ -79,7 +79,7 @@ export async function importProfiles(
     await storeAll(writer);
     return writer.report(0);
   }
-  return importSegment(services, readSegmentName(options.segmentName, 'segment'), options.mode, storeAll);
+  return importSegment(services, parseName('segment', options.segmentName), options.mode, storeAll);
 }
 
 async function importSegment(

@@ -1,5 +1,6 @@
-import { BadInputError } from '../errors.js';
 import type { Attributes } from '../entities/profile.js';
+import { BadInputError } from '../errors.js';
+import { trimAscii } from '../names.js';
 import type { Row, RowReader } from './row.js';
 import {
   isUnstorable,
@@ -60,8 +61,9 @@ function readLine(written: string, { line, idColumn, names, suspect }: Context):
     const name = names.get(key);
     const text = textOf(value);
     if (name.text === idColumn) {
-      idProblem = text === undefined ? 'the id is not a text or an exact number' : problemOfId(text.trim());
-      if (idProblem === undefined && !(suspect && text?.includes('\ufffd'))) id = text?.trim();
+      idProblem =
+        text === undefined ? 'the id is not a text or an exact number' : problemOfId(trimAscii(text));
+      if (idProblem === undefined && !(suspect && text?.includes('\ufffd'))) id = text && trimAscii(text);
     } else if (name.problem !== undefined)
       problem ??= `the name ${quote(key)} cannot be used: ${name.problem}`;
     else if (text === undefined) problem ??= describeBadValue(name.text, value);
@@ -122,7 +124,7 @@ class AttributeNames {
   get(key: string): AttributeName {
     const found = this.known.get(key);
     if (found !== undefined) return found;
-    const text = key.trim();
+    const text = trimAscii(key);
     const name = { text, problem: problemOfAttributeName(text) };
     // Keys that never repeat must not fill the memory.
     if (this.known.size < 10 * MAX_ATTRIBUTES) this.known.set(key, name);

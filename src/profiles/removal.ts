@@ -1,5 +1,7 @@
 import type { EntityManager } from 'typeorm';
+import { NO_SUBJECT, record, type SignedInActor } from '../audit/record.js';
 import { jsonList } from '../bulk-sql.js';
+import type { Clock } from '../clock.js';
 import type { Database } from '../database.js';
 import type { Attributes } from '../entities/profile.js';
 import { ProfileAttribute } from '../entities/profile-attribute.js';
@@ -15,7 +17,8 @@ const MAX_IDS = 1_000;
  * @returns how many of them there were.
  */
 export async function removeProfiles(
-  { database }: { readonly database: Database },
+  { database, clock }: { readonly database: Database; readonly clock: Clock },
+  actor: SignedInActor,
   ids: readonly string[],
 ): Promise<number> {
   if (ids.length > MAX_IDS) {
@@ -42,6 +45,15 @@ export async function removeProfiles(
     );
     await manager.query(`DELETE FROM "profiles" WHERE "id" IN ${jsonList('$1')}`, [list]);
     await forgetAttributes(manager, [...profiles.values()]);
+    // Not whom: ids can be addresses, and who was removed is to be forgotten.
+    await record(manager, {
+      at: new Date(clock.now()),
+      actor,
+      action: 'removeProfiles',
+      subjectType: 'Profile',
+      subjectId: NO_SUBJECT,
+      detail: { removed: profiles.size },
+    });
     return profiles.size;
   });
 }

@@ -1,10 +1,11 @@
+import { problemOfName } from '../names.js';
+
 /**
  * What ids, names and values have to keep to. Every check answers what is wrong, as the second half of a sentence, or
  * undefined when all is well.
  */
 
 const MAX_ID_LENGTH = 200;
-const MAX_NAME_LENGTH = 200;
 const MAX_VALUE_LENGTH = 10_000;
 /** Attributes that one line may name. */
 export const MAX_ATTRIBUTES = 200;
@@ -18,14 +19,6 @@ export function problemOfId(id: string): string | undefined {
   if (id === '') return 'the id is empty';
   if (id.length > MAX_ID_LENGTH) return `the id is longer than ${MAX_ID_LENGTH} characters`;
   if (CONTROL_CHARACTER.test(id) || UNSTORABLE.test(id)) return 'the id has a control character';
-  return undefined;
-}
-
-/** For the names of segments, and of whatever else has one. */
-export function problemOfName(name: string): string | undefined {
-  if (name === '') return 'it is empty';
-  if (name.length > MAX_NAME_LENGTH) return `it is longer than ${MAX_NAME_LENGTH} characters`;
-  if (CONTROL_CHARACTER.test(name) || UNSTORABLE.test(name)) return 'it has a control character';
   return undefined;
 }
 

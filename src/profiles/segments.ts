@@ -1,13 +1,15 @@
 import type { EntityManager } from 'typeorm';
+import { changesBetween } from '../audit/changes.js';
+import { record, type SignedInActor } from '../audit/record.js';
 import type { Clock } from '../clock.js';
 import { isUniqueViolation, type Database } from '../database.js';
 import { ExportSegment } from '../entities/export.js';
 import { Segment, SegmentKind, SegmentState } from '../entities/segment.js';
-import { BadInputError, ConflictError, NotFoundError } from '../errors.js';
+import { ConflictError, NotFoundError } from '../errors.js';
 import { newId } from '../ids.js';
+import { parseName } from '../names.js';
 import { readPage, type Page, type PageRequest } from '../page.js';
 import { removeSupersededGenerations, type GenerationServices } from './generations.js';
-import { problemOfName } from './rules.js';
 
 interface SegmentServices {
   readonly database: Database;
@@ -20,11 +22,16 @@ type Reads = Pick<SegmentServices, 'database'>;
  * Makes a static segment without members; an import gives it some.
  * @throws {ConflictError} when the name is taken.
  */
-export async function createSegment(services: SegmentServices, input: { name: string }): Promise<Segment> {
-  const segment = newSegment(readSegmentName(input.name, 'name'), services.clock);
-  await services.database.transact(({ manager }) =>
-    refusingTakenNames(segment.name, () => manager.insert(Segment, segment)),
-  );
+export async function createSegment(
+  services: SegmentServices,
+  actor: SignedInActor,
+  input: { name: string },
+): Promise<Segment> {
+  const segment = newSegment(parseName('name', input.name), services.clock);
+  await services.database.transact(async ({ manager }) => {
+    await refusingTakenNames(segment.name, () => manager.insert(Segment, segment));
+    await writeDown(services, manager, actor, 'createSegment', null, segment);
+  });
   return segment;
 }
 
@@ -33,29 +40,38 @@ export async function createSegment(services: SegmentServices, input: { name: st
  * @throws {ConflictError} when the name is taken.
  */
 export async function updateSegment(
-  services: Reads,
+  services: SegmentServices,
+  actor: SignedInActor,
   id: string,
   input: { name?: string | null },
 ): Promise<Segment> {
-  if (input.name === undefined || input.name === null) return getSegment(services, id);
-  const name = readSegmentName(input.name, 'name');
-  return change(services, id, (manager) =>
-    refusingTakenNames(name, () => manager.update(Segment, id, { name })),
-  );
+  const name = input.name === undefined || input.name === null ? undefined : parseName('name', input.name);
+  return change(services, actor, 'updateSegment', id, async (manager) => {
+    if (name !== undefined) await refusingTakenNames(name, () => manager.update(Segment, id, { name }));
+  });
 }
 
 /** Exports pass over inactive segments. */
-export async function setSegmentState(services: Reads, id: string, state: SegmentState): Promise<Segment> {
-  return change(services, id, (manager) => manager.update(Segment, id, { state }));
+export async function setSegmentState(
+  services: SegmentServices,
+  actor: SignedInActor,
+  id: string,
+  state: SegmentState,
+): Promise<Segment> {
+  return change(services, actor, 'setSegmentState', id, (manager) => manager.update(Segment, id, { state }));
 }
 
 /**
  * Removes the segment; its profiles stay.
  * @throws {ConflictError} while an export uses it.
  */
-export async function removeSegment(services: GenerationServices, id: string): Promise<boolean> {
+export async function removeSegment(
+  services: SegmentServices & GenerationServices,
+  actor: SignedInActor,
+  id: string,
+): Promise<boolean> {
   await services.database.transact(async ({ manager }) => {
-    await findSegment(manager, id);
+    const segment = await findSegment(manager, id);
     const uses = await manager.countBy(ExportSegment, { segmentId: id });
     if (uses > 0) {
       throw new ConflictError(
@@ -65,6 +81,7 @@ export async function removeSegment(services: GenerationServices, id: string): P
       );
     }
     await manager.delete(Segment, id);
+    await writeDown(services, manager, actor, 'removeSegment', segment, null);
   });
   await removeSupersededGenerations(services);
   return true;
@@ -94,29 +111,37 @@ export function newSegment(name: string, clock: Clock): Segment {
   });
 }
 
-/** @throws {BadInputError} for a name that is empty, too long or has control characters. */
-export function readSegmentName(name: string, field: string): string {
-  const trimmed = name.trim();
-  const problem = problemOfName(trimmed);
-  if (problem !== undefined) {
-    throw new BadInputError(
-      field,
-      `The segment's name cannot be used: ${problem}.`,
-      'Choose a name of 1 to 200 characters.',
-    );
-  }
-  return trimmed;
-}
-
 async function change(
-  { database }: Reads,
+  services: SegmentServices,
+  actor: SignedInActor,
+  action: string,
   id: string,
   write: (manager: EntityManager) => Promise<unknown>,
 ): Promise<Segment> {
-  return database.transact(async ({ manager }) => {
-    await findSegment(manager, id);
+  return services.database.transact(async ({ manager }) => {
+    const before = await findSegment(manager, id);
     await write(manager);
-    return findSegment(manager, id);
+    const after = await findSegment(manager, id);
+    await writeDown(services, manager, actor, action, before, after);
+    return after;
+  });
+}
+
+async function writeDown(
+  { clock }: Pick<SegmentServices, 'clock'>,
+  manager: EntityManager,
+  actor: SignedInActor,
+  action: string,
+  before: Segment | null,
+  after: Segment | null,
+): Promise<void> {
+  await record(manager, {
+    at: new Date(clock.now()),
+    actor,
+    action,
+    subjectType: 'Segment',
+    subjectId: (after ?? before)?.id ?? '',
+    changes: changesBetween(before, after, ['name', 'kind', 'state']),
   });
 }
 

@@ -85,8 +85,9 @@ function checkBeginning(bytes: Uint8Array): Uint8Array {
   if (starts(0xff, 0xfe) || starts(0xfe, 0xff)) {
     throw new BadInputError('body', 'The body is UTF-16 text.', 'Save the file as UTF-8 and send it again.');
   }
-  const end = bytes.indexOf(LINE_FEED);
-  if (bytes.subarray(0, end === -1 ? bytes.length : end).includes(0)) {
+  // Of the first line alone: how much comes with it is the network's choice, and must not decide what becomes of a line.
+  const lineFeed = bytes.indexOf(LINE_FEED);
+  if (bytes.subarray(0, lineFeed < 0 ? bytes.length : lineFeed).includes(0)) {
     throw new BadInputError(
       'body',
       'The body is not UTF-8 text: its first line has NUL bytes, as UTF-16 text and spreadsheet files do.',

@@ -1,15 +1,12 @@
 import { Arg, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
-import {
-  consentStatement,
-  giveConsent,
-  withdrawConsent,
-  type ConsentStatement,
-} from '../connections/consent.js';
+import { giveConsent, withdrawConsent } from '../connections/consent.js';
+import type { ConsentStatement } from '../connections/consent-statements.js';
 import { Connection, DestinationKind } from '../entities/connection.js';
 import { Consent } from '../entities/consent.js';
 import { User } from '../entities/user.js';
 import { ConsentStatementType } from '../schema/consent-statement.js';
-import { authorise, type Context } from '../schema/context.js';
+import { authorise } from '../schema/authorise.js';
+import type { Context } from '../schema/context.js';
 
 @Resolver(() => Consent)
 export class ConsentResolver {
@@ -17,45 +14,44 @@ export class ConsentResolver {
     description:
       'The privacy statement that has to be agreed to before anything is sent to such a destination.',
   })
-  consentStatement(
+  async consentStatement(
     @Arg('kind', () => DestinationKind, { description: 'The marketing tool.' }) kind: DestinationKind,
     @Ctx() context: Context,
-  ): ConsentStatement {
-    authorise(context);
-    return consentStatement(kind);
+  ): Promise<ConsentStatement> {
+    await authorise(context, 'Query.consentStatement');
+    return context.services.consentRules.statements[kind];
   }
 
   @Mutation(() => Connection, {
     description:
       'Agrees, in the name of the caller, that profiles may be sent through the connection. Text and version, who and ' +
-      'when are recorded. Administrators only. Codes: NOT_FOUND, BAD_USER_INPUT for another version than the current one.',
+      'when are recorded. Administrators only. Codes: FORBIDDEN, NOT_FOUND, BAD_USER_INPUT for another version than the current one.',
   })
-  giveConsent(
+  async giveConsent(
     @Arg('connectionId', () => ID, { description: 'The id of the connection.' }) connectionId: string,
     @Arg('statementVersion', () => String, { description: 'The version of the statement that was read.' })
     statementVersion: string,
     @Ctx() context: Context,
   ): Promise<Connection> {
-    const actor = authorise(context);
+    const actor = await authorise(context, 'Mutation.giveConsent');
     return giveConsent(context.services, actor, connectionId, statementVersion);
   }
 
   @Mutation(() => Connection, {
     description:
       'Takes the consent back. No request with profiles begins from then on, and runs under way end. ' +
-      'Administrators only. Codes: NOT_FOUND.',
+      'Administrators only. Codes: FORBIDDEN, NOT_FOUND.',
   })
-  withdrawConsent(
+  async withdrawConsent(
     @Arg('connectionId', () => ID, { description: 'The id of the connection.' }) connectionId: string,
     @Ctx() context: Context,
   ): Promise<Connection> {
-    const actor = authorise(context);
+    const actor = await authorise(context, 'Mutation.withdrawConsent');
     return withdrawConsent(context.services, actor, connectionId);
   }
 
   @FieldResolver(() => User, { description: 'Who agreed.' })
   acceptedBy(@Root() { acceptedById }: Consent, @Ctx() context: Context): Promise<User | null> {
-    authorise(context);
     return context.loaders.user(acceptedById);
   }
 }

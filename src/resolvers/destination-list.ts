@@ -2,7 +2,8 @@ import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { destinationLists } from '../connections/connect.js';
 import type { ContactList } from '../destinations/destination.js';
 import { DestinationList } from '../entities/export.js';
-import { authorise, type Context } from '../schema/context.js';
+import { authorise } from '../schema/authorise.js';
+import type { Context } from '../schema/context.js';
 
 @Resolver(() => DestinationList)
 export class DestinationListResolver {
@@ -11,11 +12,11 @@ export class DestinationListResolver {
       'The lists of the account, asked of the destination at this moment. Whoever may use the connection may ask. ' +
       'Codes: NOT_FOUND, CONSENT_REQUIRED, CONNECTION_FAILED.',
   })
-  destinationLists(
+  async destinationLists(
     @Arg('connectionId', () => ID, { description: 'The id of the connection.' }) connectionId: string,
     @Ctx() context: Context,
   ): Promise<ContactList[]> {
-    authorise(context);
+    await authorise(context, 'Query.destinationLists', { connection: connectionId });
     return destinationLists(context.services, connectionId);
   }
 }

@@ -1,20 +1,21 @@
 import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { ExportPlan } from '../exports/export-plan.js';
 import { planExport } from '../exports/plan-export.js';
-import { authorise, type Context } from '../schema/context.js';
+import { authorise } from '../schema/authorise.js';
+import type { Context } from '../schema/context.js';
 
 @Resolver(() => ExportPlan)
 export class ExportPlanResolver {
   @Query(() => ExportPlan, {
     description:
       'What a run of the export would do if it began now; nothing is sent to find that out. Takes some seconds for a ' +
-      'million profiles. Whoever may use the connection may. Codes: NOT_FOUND, CONFLICT when the export is detached.',
+      'million profiles. Whoever may use the connection may. Codes: FORBIDDEN, NOT_FOUND, CONFLICT when the export is detached.',
   })
-  planExport(
+  async planExport(
     @Arg('exportId', () => ID, { description: 'The id of the export.' }) exportId: string,
     @Ctx() context: Context,
   ): Promise<ExportPlan> {
-    authorise(context);
+    await authorise(context, 'Query.planExport', { export: exportId });
     return planExport(context.services, exportId);
   }
 }

@@ -11,7 +11,8 @@ import { getExport, listExports } from '../exports/find-exports.js';
 import { listRuns } from '../exports/runs.js';
 import type { Page } from '../page.js';
 import { AccessLevel } from '../schema/access-level.js';
-import { authorise, type Context } from '../schema/context.js';
+import { authorise, mayUse } from '../schema/authorise.js';
+import type { Context } from '../schema/context.js';
 import { CreateExportInput, UpdateExportInput } from '../schema/export-inputs.js';
 import { PageArguments } from '../schema/page-arguments.js';
 import { ExportPage, ExportRunPage } from '../schema/pages.js';
@@ -22,91 +23,94 @@ const ID_OF_EXPORT = { description: 'The id of the export.' };
 @Resolver(() => Export)
 export class ExportResolver {
   @Query(() => ExportPage, { description: 'Exports, the oldest first. Codes: BAD_USER_INPUT.' })
-  exports(
+  async exports(
     @Args(() => ExportPageArguments) { search, ...page }: ExportPageArguments,
     @Ctx() context: Context,
   ): Promise<Page<Export>> {
-    authorise(context);
+    await authorise(context, 'Query.exports');
     return listExports(context.services, page, search);
   }
 
   @Query(() => Export, { description: 'One export. Codes: NOT_FOUND.' })
-  export(@Arg('id', () => ID, ID_OF_EXPORT) id: string, @Ctx() context: Context): Promise<Export> {
-    authorise(context);
+  async export(@Arg('id', () => ID, ID_OF_EXPORT) id: string, @Ctx() context: Context): Promise<Export> {
+    await authorise(context, 'Query.export');
     return getExport(context.services, id);
   }
 
   @Mutation(() => Export, {
     description:
-      'Makes an export. Does not run it. Whoever may use the connection may. Codes: NOT_FOUND for an unknown connection; ' +
+      'Makes an export. Does not run it. Whoever may use the connection may. Codes: FORBIDDEN, NOT_FOUND for an unknown connection; ' +
       'BAD_USER_INPUT for an unknown segment, list or attribute; CONSENT_REQUIRED; CONNECTION_FAILED.',
   })
-  createExport(
+  async createExport(
     @Arg('input', () => CreateExportInput, { description: 'The new export.' }) input: CreateExportInput,
     @Ctx() context: Context,
   ): Promise<Export> {
-    const actor = authorise(context);
+    const actor = await authorise(context, 'Mutation.createExport', { connection: input.connectionId });
     return createExport(context.services, actor, input);
   }
 
   @Mutation(() => Export, {
     description:
       'Changes an export. Does not run it; a run under way goes on as it began. Whoever may use the connection may. ' +
-      'Codes: as createExport.',
+      'Codes: as createExport, and NOT_FOUND for an unknown export.',
   })
-  updateExport(
+  async updateExport(
     @Arg('id', () => ID, ID_OF_EXPORT) id: string,
     @Arg('input', () => UpdateExportInput, { description: 'What to change.' }) input: UpdateExportInput,
     @Ctx() context: Context,
   ): Promise<Export> {
-    const actor = authorise(context);
+    const actor = await authorise(context, 'Mutation.updateExport', { export: id });
     return updateExport(context.services, actor, id, input);
   }
 
   @Mutation(() => Export, {
     description:
       'Makes another export with the same configuration. What was delivered is not copied: everybody is new to it. ' +
-      'Whoever may use the connection may. Codes: NOT_FOUND, BAD_USER_INPUT.',
+      'Whoever may use the connection may. Codes: FORBIDDEN, NOT_FOUND, BAD_USER_INPUT.',
   })
-  duplicateExport(
+  async duplicateExport(
     @Arg('id', () => ID, ID_OF_EXPORT) id: string,
     @Arg('name', () => String, { description: 'The name of the new export, 1 to 200 characters.' })
     name: string,
     @Ctx() context: Context,
   ): Promise<Export> {
-    const actor = authorise(context);
+    const actor = await authorise(context, 'Mutation.duplicateExport', { export: id });
     return duplicateExport(context.services, actor, id, name);
   }
 
   @Mutation(() => Boolean, {
     description:
       'Removes an export with its runs; contacts at the destination stay. Whoever may use the connection may. ' +
-      'Codes: NOT_FOUND, CONFLICT while a run is active.',
+      'Codes: FORBIDDEN, NOT_FOUND, CONFLICT while a run is active.',
   })
-  removeExport(@Arg('id', () => ID, ID_OF_EXPORT) id: string, @Ctx() context: Context): Promise<boolean> {
-    const actor = authorise(context);
+  async removeExport(
+    @Arg('id', () => ID, ID_OF_EXPORT) id: string,
+    @Ctx() context: Context,
+  ): Promise<boolean> {
+    const actor = await authorise(context, 'Mutation.removeExport', { export: id });
     return removeExport(context.services, actor, id);
   }
 
   @Mutation(() => [Export], {
     description:
       'Takes exports off their connection: they keep their configuration and do not run; runs under way end. ' +
-      'All or none. Administrators only. Codes: NOT_FOUND.',
+      'All or none. Administrators only. Codes: FORBIDDEN, NOT_FOUND.',
   })
-  detachExports(
+  async detachExports(
     @Arg('ids', () => [ID], { description: 'The ids of the exports.' }) ids: string[],
     @Ctx() context: Context,
   ): Promise<Export[]> {
-    const actor = authorise(context);
+    const actor = await authorise(context, 'Mutation.detachExports');
     return detachExports(context.services, actor, ids);
   }
 
   @Mutation(() => Export, {
     description:
-      'Puts an export on a connection. Whoever may use the connection may. Codes: NOT_FOUND, CONSENT_REQUIRED, ' +
+      'Puts an export on a connection. Whoever may use the connection may. Codes: FORBIDDEN, NOT_FOUND, CONSENT_REQUIRED, ' +
       'CONNECTION_FAILED, BAD_USER_INPUT when the connection belongs to another account and no list of it is named.',
   })
-  attachExport(
+  async attachExport(
     @Arg('id', () => ID, ID_OF_EXPORT) id: string,
     @Arg('connectionId', () => ID, { description: 'The id of the connection.' }) connectionId: string,
     @Arg('listId', () => ID, {
@@ -116,7 +120,10 @@ export class ExportResolver {
     listId: string | null | undefined,
     @Ctx() context: Context,
   ): Promise<Export> {
-    const actor = authorise(context);
+    const actor = await authorise(context, 'Mutation.attachExport', {
+      exportOrDetached: id,
+      connection: connectionId,
+    });
     return attachExport(context.services, actor, id, connectionId, listId);
   }
 
@@ -125,20 +132,24 @@ export class ExportResolver {
     description: 'What it sends through. Null: detached, it keeps its configuration and does not run.',
   })
   connection(@Root() { connectionId }: Export, @Ctx() context: Context): Promise<Connection | null> {
-    authorise(context);
     return context.loaders.connection(connectionId);
   }
 
   @FieldResolver(() => [Segment], { description: 'The segments whose members it sends, each person once.' })
   async segments(@Root() { id }: Export, @Ctx() context: Context): Promise<Segment[]> {
-    authorise(context);
     return (await context.loaders.segments(id)) ?? [];
   }
 
-  @FieldResolver(() => AccessLevel, { description: 'What the caller may do with it.' })
-  yourAccess(@Ctx() context: Context): AccessLevel {
-    authorise(context);
-    return AccessLevel.EDIT;
+  @FieldResolver(() => AccessLevel, {
+    description:
+      'What the caller may do with it. Contributors may EDIT it while its connection is shared with them; while it is ' +
+      'detached they may put it on one that is.',
+  })
+  async yourAccess(
+    @Root() { connectionId }: Export,
+    @Ctx() { user, loaders }: Context,
+  ): Promise<AccessLevel> {
+    return mayUse(user, await loaders.connection(connectionId)) ? AccessLevel.EDIT : AccessLevel.VIEW;
   }
 
   @FieldResolver(() => ExportRun, {
@@ -146,7 +157,6 @@ export class ExportResolver {
     description: 'The run that was asked for last. Null: none yet.',
   })
   lastRun(@Root() { id }: Export, @Ctx() context: Context): Promise<ExportRun | null> {
-    authorise(context);
     return context.loaders.lastRun(id);
   }
 
@@ -156,13 +166,11 @@ export class ExportResolver {
     @Args(() => PageArguments) page: PageArguments,
     @Ctx() context: Context,
   ): Promise<Page<ExportRun>> {
-    authorise(context);
     return listRuns(context.services, page, { exportId: id });
   }
 
   @FieldResolver(() => User, { nullable: true, description: 'Who changed it last.' })
   updatedBy(@Root() { updatedById }: Export, @Ctx() context: Context): Promise<User | null> {
-    authorise(context);
     return context.loaders.user(updatedById);
   }
 }

@@ -1,3 +1,5 @@
+import { ApiTokenResolver } from './api-token.js';
+import { AuditResolver } from './audit.js';
 import { ConnectionResolver } from './connection.js';
 import { ConsentResolver } from './consent.js';
 import { DestinationListResolver } from './destination-list.js';
@@ -10,6 +12,8 @@ import { UserResolver } from './user.js';
 
 /** Every resolver, by name. */
 export const resolvers = [
+  ApiTokenResolver,
+  AuditResolver,
   ConnectionResolver,
   ConsentResolver,
   DestinationListResolver,

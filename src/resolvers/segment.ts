@@ -9,7 +9,8 @@ import {
   setSegmentState,
   updateSegment,
 } from '../profiles/segments.js';
-import { authorise, type Context } from '../schema/context.js';
+import { authorise } from '../schema/authorise.js';
+import type { Context } from '../schema/context.js';
 import { PageArguments } from '../schema/page-arguments.js';
 import { SegmentPage } from '../schema/pages.js';
 import { CreateSegmentInput, UpdateSegmentInput } from '../schema/segment-inputs.js';
@@ -17,65 +18,71 @@ import { CreateSegmentInput, UpdateSegmentInput } from '../schema/segment-inputs
 @Resolver(() => Segment)
 export class SegmentResolver {
   @Query(() => SegmentPage, { description: 'All segments, the oldest first. Codes: BAD_USER_INPUT.' })
-  segments(@Args(() => PageArguments) page: PageArguments, @Ctx() context: Context): Promise<Page<Segment>> {
-    authorise(context);
+  async segments(
+    @Args(() => PageArguments) page: PageArguments,
+    @Ctx() context: Context,
+  ): Promise<Page<Segment>> {
+    await authorise(context, 'Query.segments');
     return listSegments(context.services, page);
   }
 
   @Query(() => Segment, { description: 'One segment. Codes: NOT_FOUND.' })
-  segment(
+  async segment(
     @Arg('id', () => ID, { description: 'The id of the segment.' }) id: string,
     @Ctx() context: Context,
   ): Promise<Segment> {
-    authorise(context);
+    await authorise(context, 'Query.segment');
     return getSegment(context.services, id);
   }
 
   @Mutation(() => Segment, {
     description:
       'Makes a segment without members; an import of profiles gives it some. ' +
-      'Codes: BAD_USER_INPUT, CONFLICT when the name is taken.',
+      'Contributors and administrators. Codes: FORBIDDEN, BAD_USER_INPUT, CONFLICT when the name is taken.',
   })
-  createSegment(
+  async createSegment(
     @Arg('input', () => CreateSegmentInput, { description: 'The new segment.' }) input: CreateSegmentInput,
     @Ctx() context: Context,
   ): Promise<Segment> {
-    authorise(context);
-    return createSegment(context.services, input);
+    const actor = await authorise(context, 'Mutation.createSegment');
+    return createSegment(context.services, actor, input);
   }
 
   @Mutation(() => Segment, {
-    description: 'Changes a segment. Codes: NOT_FOUND, BAD_USER_INPUT, CONFLICT when the name is taken.',
+    description:
+      'Changes a segment. Contributors and administrators. Codes: FORBIDDEN, NOT_FOUND, BAD_USER_INPUT, CONFLICT when the name is taken.',
   })
-  updateSegment(
+  async updateSegment(
     @Arg('id', () => ID, { description: 'The id of the segment.' }) id: string,
     @Arg('input', () => UpdateSegmentInput, { description: 'What to change.' }) input: UpdateSegmentInput,
     @Ctx() context: Context,
   ): Promise<Segment> {
-    authorise(context);
-    return updateSegment(context.services, id, input);
+    const actor = await authorise(context, 'Mutation.updateSegment');
+    return updateSegment(context.services, actor, id, input);
   }
 
   @Mutation(() => Segment, {
-    description: 'Lets exports use the segment, or pass over it. A run under way goes on. Codes: NOT_FOUND.',
+    description:
+      'Lets exports use the segment, or pass over it. A run under way goes on. Contributors and administrators. Codes: FORBIDDEN, NOT_FOUND.',
   })
-  setSegmentState(
+  async setSegmentState(
     @Arg('id', () => ID, { description: 'The id of the segment.' }) id: string,
     @Arg('state', () => SegmentState, { description: 'The state that it is to have.' }) state: SegmentState,
     @Ctx() context: Context,
   ): Promise<Segment> {
-    authorise(context);
-    return setSegmentState(context.services, id, state);
+    const actor = await authorise(context, 'Mutation.setSegmentState');
+    return setSegmentState(context.services, actor, id, state);
   }
 
   @Mutation(() => Boolean, {
-    description: 'Removes a segment; its profiles stay. Codes: NOT_FOUND, CONFLICT while an export uses it.',
+    description:
+      'Removes a segment; its profiles stay. Contributors and administrators. Codes: FORBIDDEN, NOT_FOUND, CONFLICT while an export uses it.',
   })
-  removeSegment(
+  async removeSegment(
     @Arg('id', () => ID, { description: 'The id of the segment.' }) id: string,
     @Ctx() context: Context,
   ): Promise<boolean> {
-    authorise(context);
-    return removeSegment(context.services, id);
+    const actor = await authorise(context, 'Mutation.removeSegment');
+    return removeSegment(context.services, actor, id);
   }
 }

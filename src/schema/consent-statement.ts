@@ -1,5 +1,5 @@
 import { Field, ObjectType } from 'type-graphql';
-import type { ConsentStatement } from '../connections/consent.js';
+import type { ConsentStatement } from '../connections/consent-statements.js';
 
 @ObjectType('ConsentStatement', {
   description: 'What an administrator agrees to before profiles may be sent through a connection.',

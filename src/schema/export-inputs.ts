@@ -16,7 +16,9 @@ const MAX_ATTRIBUTE_LENGTH = 200;
 const EMPTY = 'Left out, or null: the field is not sent.';
 
 @InputType({
-  description: "Which profile attributes fill the contact's fields. `profileAttributes` lists the names.",
+  description:
+    "Which profile attributes fill the contact's fields. `profileAttributes` lists the names. Spaces and line breaks " +
+    'around a value are not sent; everything else of it is, as it was imported.',
 })
 export class MappingInput {
   @MaxLength(MAX_ATTRIBUTE_LENGTH)

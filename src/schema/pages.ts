@@ -1,9 +1,12 @@
 import { Field, Int, ObjectType, type ClassType } from 'type-graphql';
+import { ApiToken } from '../entities/api-token.js';
+import { AuditEvent } from '../entities/audit-event.js';
 import { Connection } from '../entities/connection.js';
 import { ExportRun } from '../entities/export-run.js';
 import { Export } from '../entities/export.js';
 import { Rejection } from '../entities/rejection.js';
 import { Segment } from '../entities/segment.js';
+import { User } from '../entities/user.js';
 import type { Page } from '../page.js';
 
 @ObjectType({ description: 'Where a page ends, and whether another follows.' })
@@ -33,6 +36,12 @@ function pageOf<Node extends object>(node: ClassType<Node>) {
   return PageOfNodes;
 }
 
+@ObjectType({ description: "A part of the list of a user's tokens." })
+export class ApiTokenPage extends pageOf(ApiToken) {}
+
+@ObjectType({ description: 'A part of the audit trail.' })
+export class AuditEventPage extends pageOf(AuditEvent) {}
+
 @ObjectType({ description: 'A part of the list of connections.' })
 export class ConnectionPage extends pageOf(Connection) {}
 
@@ -47,3 +56,6 @@ export class RejectionPage extends pageOf(Rejection) {}
 
 @ObjectType({ description: 'A part of the list of segments.' })
 export class SegmentPage extends pageOf(Segment) {}
+
+@ObjectType({ description: 'A part of the list of users.' })
+export class UserPage extends pageOf(User) {}

@@ -1,5 +1,8 @@
 import { lexicographicSortSchema, printSchema, type GraphQLSchema } from 'graphql';
 import { buildSchema, type BuildSchemaOptions } from 'type-graphql';
+import { auditRefusals } from './audit-refusals.js';
+import { boundArguments } from './bounds.js';
+import { guardFields } from './guard-fields.js';
 
 export type ResolverClasses = readonly [new () => object, ...(new () => object)[]];
 
@@ -9,11 +12,15 @@ const NO_PUB_SUB: BuildSchemaOptions['pubSub'] = {
   subscribe: refuseToPublish,
 };
 
+/** What every operation can meet, whatever it is about. */
+const EVERYWHERE =
+  'Everything needs a token: without a valid one the answer is UNAUTHENTICATED. Who asks too often is RATE_LIMITED, with retryAfterSeconds; what asks for too much at once does not pass the validation.';
+
 const ROOT_DESCRIPTIONS = {
-  Query: 'What can be asked. Everything needs a token: without a valid one the answer is UNAUTHENTICATED.',
-  Mutation: 'What can be done. Everything needs a token: without a valid one the answer is UNAUTHENTICATED.',
+  Query: `What can be asked. ${EVERYWHERE}`,
+  Mutation: `What can be done. ${EVERYWHERE}`,
   Subscription:
-    'What can be watched, over WebSocket (graphql-transport-ws) at /graphql, with connectionParams.authorization.',
+    'What can be watched, over WebSocket (graphql-transport-ws) at /graphql, with connectionParams.authorization; 20 subscriptions a socket.',
 };
 
 /** The executable schema, made of the decorated classes. */
@@ -24,6 +31,10 @@ export async function createSchema([first, ...others]: ResolverClasses): Promise
     const root = schema.getType(name);
     if (root) root.description = description;
   }
+  // The last one is the outermost: what is out of bounds is written down as refused.
+  guardFields(schema);
+  boundArguments(schema);
+  auditRefusals(schema);
   return schema;
 }
 

@@ -1,11 +1,17 @@
 import type { ConnectionServices } from '../connections/services.js';
 import type { Queue } from '../exports/queue.js';
 import type { EngineServices } from '../exports/run-context.js';
+import type { ConsentWatch } from '../jobs/consent-watch.js';
 import type { HeldRunsWatch } from '../jobs/held-runs.js';
+import type { PeopleServices, SignInServices } from '../people/services.js';
+import type { SignIn } from '../people/sign-in.js';
 import type { GenerationServices } from '../profiles/generations.js';
 
 /** Everything that the server is made of, built once in server/compose.ts. Each function takes what it needs of it. */
-export interface Services extends ConnectionServices, EngineServices, GenerationServices {
+export interface Services
+  extends ConnectionServices, EngineServices, GenerationServices, PeopleServices, SignInServices {
   readonly queue: Queue;
   readonly heldRuns: HeldRunsWatch;
+  readonly signIn: SignIn;
+  readonly consentWatch: ConsentWatch;
 }

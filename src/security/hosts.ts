@@ -24,13 +24,13 @@ const REMEDY =
 
 /**
  * The host of a connection, as somebody typed or pasted it: a bare host name below one of the policy's suffixes, its
- * API URL, or a sandbox of the policy. The server will call whatever is let through, so all else is refused; the
+ * API URL, or a sandbox of the policy. Spaces around it come from copying; no other character is forgiven. The server will call whatever is let through, so all else is refused; the
  * address behind the name is looked at again at every connect (destinations/http.ts).
  * @returns the bare host name in lower case, or the sandbox's `host:port`.
  * @throws {BadInputError} for the field `host`.
  */
 export function parseHost(input: string, policy: HostPolicy): string {
-  const text = input.trim();
+  const text = input.replace(/^ +| +$/g, '');
   if (policy.sandboxHosts.includes(text)) return text;
 
   const match = BARE_OR_PASTED.exec(text);

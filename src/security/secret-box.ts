@@ -12,6 +12,8 @@ export interface SecretBox {
   seal(plain: string, place: SecretPlace): string;
   /** @throws {SealedTextError} if the text was not sealed here, for this place, by a key we still have. */
   open(sealed: string, place: SecretPlace): string;
+  /** Whether the text was sealed by the first key, so that it needs none of the others. */
+  isCurrent(sealed: string): boolean;
 }
 
 /** A sealed text that cannot be opened; the message says why and contains nothing secret. */
@@ -48,6 +50,8 @@ export function createSecretBox(keys: readonly string[]): SecretBox {
       const body = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()]);
       return [VERSION, sealing.id, iv.toString('base64url'), body.toString('base64url')].join('.');
     },
+
+    isCurrent: (sealed) => SEALED.exec(sealed)?.[1] === sealing.id,
 
     open: (sealed, place) => {
       const [, id = '', ivText = '', bodyText = ''] = SEALED.exec(sealed) ?? [];

@@ -1,13 +1,20 @@
 import type { Clock } from '../clock.js';
-import type { Config } from '../config.js';
+import type { Config, IssuerConfig } from '../config.js';
+import { lapseConsents } from '../connections/consent-grace.js';
+import { CONSENT_STATEMENTS, type ConsentStatements } from '../connections/consent-statements.js';
 import { openDatabase } from '../database.js';
 import { createDestinations } from '../destinations/registry.js';
+import { Role } from '../entities/user.js';
 import { createBell } from '../exports/bell.js';
 import { pinnedGenerations } from '../exports/generations.js';
 import { createProgressHub } from '../exports/progress-hub.js';
+import { createConsentWatch } from '../jobs/consent-watch.js';
 import { createHeldRunsWatch } from '../jobs/held-runs.js';
 import { createInProcessQueue } from '../jobs/in-process-queue.js';
 import type { Logger } from '../logger.js';
+import { createIssuer, type IssuerRules } from '../people/issuer.js';
+import { createSessions } from '../people/sessions.js';
+import { createSignIn } from '../people/sign-in.js';
 import type { Services } from '../schema/services.js';
 import { createSecretBox } from '../security/secret-box.js';
 import { loadSecretKeys } from '../security/secret-keys.js';
@@ -17,20 +24,23 @@ import { dataModel } from './data-model.js';
 export interface Surroundings {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** What has to be agreed to; the present statements, where nothing else is given. */
+  readonly consentStatements?: ConsentStatements | undefined;
   /** Breaks off the calls to destinations that are under way. */
   readonly stopping: AbortSignal;
-  /** How long a destination may be silent before a call counts as lost; as long as the way out thinks right. */
-  readonly callTimeoutMs?: number | undefined;
+  /** How long a destination may take for an answer; by default as destinations/http.ts has it. */
+  readonly destinationTimeoutMs?: number;
 }
 
 const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
 
 /**
  * Builds everything, once. Nothing moves yet except the database, which is open.
  * @throws if the secret key or the database file cannot be used.
  */
 export async function compose(config: Config, surroundings: Surroundings): Promise<Services> {
-  const { clock, logger, stopping, callTimeoutMs } = surroundings;
+  const { clock, logger, stopping, destinationTimeoutMs: timeoutMs } = surroundings;
   const secretBox = createSecretBox(loadSecretKeys(config));
   const hostPolicy = { suffixes: config.destinationSuffixes, sandboxHosts: config.sandboxHosts };
   const { sandboxTimeScale } = config;
@@ -40,26 +50,44 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     clock,
     logger,
     stopping,
-    ...(callTimeoutMs !== undefined && { timeoutMs: callTimeoutMs }),
+    timeoutMs,
   });
   const database = await openDatabase(config.databaseFile, dataModel);
   const hub = createProgressHub({ reader: database.reader, clock, logger });
   const heldBell = createBell(clock);
   const queue = createInProcessQueue({ clock, logger });
+  const sessions = createSessions({ reader: database.reader, clock, logger });
+  const issuer = config.issuer && createIssuer({ database, clock, logger, sessions }, rulesOf(config.issuer));
+  const consentRules = {
+    statements: surroundings.consentStatements ?? CONSENT_STATEMENTS,
+    graceMs: config.consentGraceDays * DAY_MS,
+  };
   return {
     database,
     clock,
     logger,
     secretBox,
     hostPolicy,
+    consentRules,
     destinations,
     hub,
     queue,
     heldBell,
     heldRuns: createHeldRunsWatch({ database, clock, logger, queue, hub, heldBell }),
+    sessions,
+    issuer,
+    signIn: createSignIn({ database, clock, logger, issuer }),
+    consentWatch: createConsentWatch({ clock, logger }, () =>
+      lapseConsents({ database, clock, logger, consentRules }),
+    ),
     // Beside the database: a disk that has room for people's data, and is for its owner alone.
     scratchDirectory: config.dataFolder,
     runDeadlineMs: config.runDeadlineMinutes * MINUTE_MS,
     pinnedGenerations,
   };
+}
+
+function rulesOf({ roles, ...rules }: IssuerConfig): IssuerRules {
+  // config.ts has let nothing else through.
+  return { ...rules, roles: new Map(roles.map(([value, role]) => [value, Role[role]])) };
 }

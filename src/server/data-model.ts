@@ -1,4 +1,5 @@
 import { ApiToken } from '../entities/api-token.js';
+import { AuditEvent, AuditRetention } from '../entities/audit-event.js';
 import { Batch } from '../entities/batch.js';
 import { Connection } from '../entities/connection.js';
 import { Consent } from '../entities/consent.js';
@@ -11,11 +12,14 @@ import { Rejection } from '../entities/rejection.js';
 import { Segment, SegmentGeneration, SegmentMember } from '../entities/segment.js';
 import { User } from '../entities/user.js';
 import { FirstTables1795469000000 } from '../migrations/1795469000000-first-tables.js';
+import { PeopleAndAudit1795500000000 } from '../migrations/1795500000000-people-and-audit.js';
 
 /** Every table and every migration, by name: nothing is found by looking through folders. */
 export const dataModel = {
   entities: [
     ApiToken,
+    AuditEvent,
+    AuditRetention,
     Batch,
     Connection,
     Consent,
@@ -34,5 +38,5 @@ export const dataModel = {
     SegmentMember,
     User,
   ],
-  migrations: [FirstTables1795469000000],
+  migrations: [FirstTables1795469000000, PeopleAndAudit1795500000000],
 };

@@ -1,15 +1,18 @@
 import { once } from 'node:events';
 import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ApolloServer } from '@apollo/server';
 import type { Config } from '../config.js';
 import { resolvers } from '../resolvers/resolvers.js';
-import type { Context } from '../schema/context.js';
 import { createSchema } from '../schema/schema.js';
 import type { Services } from '../schema/services.js';
+import { createApollo } from './apollo.js';
+import { createEntrance } from './entrance.js';
 import { createErrorFormat } from './error-format.js';
+import { createGuards } from './graphql-guards.js';
 import { createHttpApp } from './http.js';
 import { createInFlight } from './in-flight.js';
+import type { DoorLimits } from './limits.js';
+import { answerBrokenRequests } from './raw-answer.js';
 import { openWebSocketDoor } from './websocket.js';
 
 /** The two ways in, HTTP and WebSocket, at one port. */
@@ -23,23 +26,32 @@ export interface Doors {
 /** How long requests and sockets may take to end before they are cut. */
 const GRACE_MS = 3_000;
 
+/** How often connections are looked at for headers that do not come. */
+const LOOK_INTERVAL_MS = 1_000;
+
 /** @throws if the port cannot be had. */
-export async function openDoors(config: Config, services: Services): Promise<Doors> {
+export async function openDoors(config: Config, services: Services, limits: DoorLimits): Promise<Doors> {
   const schema = await createSchema(resolvers);
   const format = createErrorFormat(services.logger);
-  const apollo = new ApolloServer<Context>({
-    schema,
-    formatError: (_formatted, error) => format(error),
-    includeStacktraceInErrorResponses: false,
-    // What a signal does is decided in main.ts.
-    stopOnTerminationSignals: false,
-  });
-  await apollo.start();
+  const guards = createGuards(schema, { limits, introspection: config.introspection });
+  const entrance = createEntrance(config, services);
   const inFlight = createInFlight();
-  const http = createServer(createHttpApp(services, apollo, inFlight));
-  // An import of any size takes as long as it takes; node would cut it after five minutes.
-  http.requestTimeout = 0;
-  const sockets = openWebSocketDoor(http, services, schema, format);
+  const apollo = createApollo(schema, { config, guards, format });
+  await apollo.start();
+  const app = createHttpApp({ config, services, apollo, inFlight, entrance, limits });
+  const http = createServer(
+    {
+      headersTimeout: limits.headersMs,
+      // How long a body may take depends on what it is for: see slow-bodies.ts.
+      requestTimeout: 0,
+      connectionsCheckingInterval: LOOK_INTERVAL_MS,
+      // It is looked for in http.ts, which answers in JSON.
+      requireHostHeader: false,
+    },
+    app,
+  );
+  answerBrokenRequests(http);
+  const sockets = openWebSocketDoor(http, { config, services, schema, format, guards, entrance, limits });
   http.listen(config.port, config.host);
   await once(http, 'listening');
 

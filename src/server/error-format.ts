@@ -2,7 +2,7 @@ import { ApolloServerErrorCode } from '@apollo/server/errors';
 import type { ErrorRequestHandler } from 'express';
 import { GraphQLError, type GraphQLErrorExtensions, type GraphQLFormattedError } from 'graphql';
 import { ArgumentValidationError } from 'type-graphql';
-import { BadInputError, SluiceError, describeError, type ErrorCode } from '../errors.js';
+import { BadInputError, RateLimitedError, SluiceError, describeError, type ErrorCode } from '../errors.js';
 import { newId } from '../ids.js';
 import type { Logger } from '../logger.js';
 
@@ -22,6 +22,7 @@ const CODES_OF_BAD_REQUESTS: ReadonlySet<unknown> = new Set(
 
 const HTTP_STATUS: Readonly<Record<ErrorCode, number>> = {
   UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
   NOT_FOUND: 404,
   BAD_USER_INPUT: 400,
   CONFLICT: 409,
@@ -29,6 +30,7 @@ const HTTP_STATUS: Readonly<Record<ErrorCode, number>> = {
   CONNECTION_IN_USE: 409,
   CONNECTION_FAILED: 502,
   IDEMPOTENCY_KEY_REUSED: 409,
+  RATE_LIMITED: 429,
 };
 
 export function createErrorFormat(logger: Logger): FormatGraphQLError {
@@ -56,13 +58,15 @@ export function createErrorFormat(logger: Logger): FormatGraphQLError {
 
 /** Reasons of graphql-js that name types and fields alone. */
 const HARMLESS_REASON =
-  /(Field "\w+" (is not defined by|of required) type "[^"]*"( was not provided)?\.|Expected (non-nullable )?type "[^"]*" (not to be null|to be an object)\.)( Did you mean [^?]*\?)?$/;
+  /(Field "\w+" (is not defined by|of required) type "[^"]*"( was not provided)?\.|Expected (non-nullable )?type "[^"]*" (not to be null|to be an object)\.)$/;
 
 /**
  * graphql-js quotes the values that it refuses, and a refused input may hold an API key, which would end in the caller's
  * logs. The place and the expectation are enough to find the mistake.
  */
-function withoutValues(message: string): string {
+function withoutValues(quoted: string): string {
+  // Its suggestions tell the schema, one name after the other, to whoever may not ask for it.
+  const message = quoted.replace(/ ?Did you mean [^?]*\?/g, '');
   const variable = /^Variable "(\$\w+)" got invalid value /.exec(message)?.[1];
   if (variable === undefined) {
     return message
@@ -81,10 +85,35 @@ export function errorHandler(logger: Logger): ErrorRequestHandler {
       next(error);
       return;
     }
-    const { status, body } = describeHttpFailure(error, logger);
-    if (status === HTTP_STATUS.UNAUTHENTICATED) response.setHeader('WWW-Authenticate', 'Bearer');
-    response.status(status).json({ errors: [body] });
+    const { status, headers, body } = describeFailure(error, logger);
+    response.status(status).set(headers).json(body);
   };
+}
+
+/** An answer outside of GraphQL, in the same shape. */
+export interface FailureAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: { readonly errors: readonly Described[] };
+}
+
+export function describeFailure(error: unknown, logger: Logger): FailureAnswer {
+  if (error instanceof SluiceError) {
+    const headers = {
+      ...(error.code === 'UNAUTHENTICATED' && { 'WWW-Authenticate': 'Bearer' }),
+      ...(error instanceof RateLimitedError && { 'Retry-After': String(error.retryAfterSeconds) }),
+    };
+    return { status: HTTP_STATUS[error.code], headers, body: { errors: [describe(error)] } };
+  }
+  const status = statusOfBodyError(error);
+  if (status !== undefined) return badRequest(status, describeError(error), remedyFor(status));
+  return { status: 500, headers: {}, body: { errors: [mask(error, logger)] } };
+}
+
+/** What is wrong with the request itself, before anybody looks at what it asks for. */
+export function badRequest(status: number, message: string, remedy: string): FailureAnswer {
+  const extensions = { code: ApolloServerErrorCode.BAD_REQUEST, remedy };
+  return { status, headers: {}, body: { errors: [{ message, extensions }] } };
 }
 
 interface Described {
@@ -94,7 +123,16 @@ interface Described {
 
 function describe(error: SluiceError): Described {
   const { message, code, remedy, field } = error;
-  return { message, extensions: { code, ...(remedy && { remedy }), ...(field && { field }) } };
+  const retryAfterSeconds = error instanceof RateLimitedError ? error.retryAfterSeconds : undefined;
+  return {
+    message,
+    extensions: {
+      code,
+      ...(remedy && { remedy }),
+      ...(field && { field }),
+      ...(retryAfterSeconds && { retryAfterSeconds }),
+    },
+  };
 }
 
 function mask(error: unknown, logger: Logger): Described {
@@ -124,14 +162,6 @@ function firstInvalidField(error: ArgumentValidationError): SluiceError {
   }
   const field = path.join('.');
   return new BadInputError(field, `${field} cannot be accepted.`, `Mind that ${rules.join(', and ')}.`);
-}
-
-function describeHttpFailure(error: unknown, logger: Logger): { status: number; body: Described } {
-  if (error instanceof SluiceError) return { status: HTTP_STATUS[error.code], body: describe(error) };
-  const status = statusOfBodyError(error);
-  if (status === undefined) return { status: 500, body: mask(error, logger) };
-  const extensions = { code: ApolloServerErrorCode.BAD_REQUEST, remedy: remedyFor(status) };
-  return { status, body: { message: describeError(error), extensions } };
 }
 
 /** Express's body parsers mark what is the caller's fault with a 4xx status and `expose`. */

@@ -1,47 +1,60 @@
 import type { ApolloServer } from '@apollo/server';
 import { expressMiddleware } from '@as-integrations/express5';
+import cors from 'cors';
 import express, { type Express, type RequestHandler, type Response } from 'express';
-import type { User } from '../entities/user.js';
-import { NotFoundError } from '../errors.js';
-import { authenticate } from '../people/authenticate.js';
+import helmet from 'helmet';
+import type { Config } from '../config.js';
+import { NotFoundError, SluiceError } from '../errors.js';
+import { authorise } from '../schema/authorise.js';
 import { createContext, type Context } from '../schema/context.js';
 import type { Services } from '../schema/services.js';
-import { errorHandler } from './error-format.js';
-import { importRoute } from './import-route.js';
+import type { Entrance } from './entrance.js';
+import { badRequest, errorHandler } from './error-format.js';
+import { auditImport, importRoute } from './import-route.js';
 import type { InFlight } from './in-flight.js';
+import type { DoorLimits } from './limits.js';
+import { createSlowBodies } from './slow-bodies.js';
 
-/** A GraphQL request may be this long, over HTTP and WebSocket. */
-export const MAX_REQUEST_BYTES = 100_000;
+export interface HttpParts {
+  readonly config: Pick<Config, 'corsOrigins' | 'production'>;
+  readonly services: Services;
+  readonly apollo: ApolloServer<Context>;
+  readonly inFlight: InFlight;
+  readonly entrance: Entrance;
+  readonly limits: DoorLimits;
+}
 
 /** Everything that is answered over HTTP; every answer is JSON, the failures too. */
-export function createHttpApp(
-  services: Services,
-  apollo: ApolloServer<Context>,
-  inFlight: InFlight,
-): Express {
+export function createHttpApp({ config, services, apollo, inFlight, entrance, limits }: HttpParts): Express {
   const app = express();
-  app.disable('x-powered-by');
   // An answer is about this moment and for this caller: nobody asks for it again by its hash.
   app.disable('etag');
+  const bodies = createSlowBodies(limits);
+  // Before anything answers: the body of a request that is answered already must end as well.
+  app.use(bodies.watch);
+  app.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: NOTHING_LOADS } }));
+  app.use(cors({ origin: [...config.corsOrigins], exposedHeaders: ['Retry-After', 'WWW-Authenticate'] }));
+  app.use(requireHost);
 
+  // Not counted: whoever watches over the server must not take it for dead because of its other callers.
   app.get('/healthz', (_request, response) => {
     response.json({ status: 'ok' });
   });
   app.get('/readyz', readiness(services));
+  app.use(async (request, _response, next) => {
+    await entrance.knock(request);
+    next();
+  });
 
-  const authenticated = requireToken(services);
-  app.all(
-    '/graphql',
-    authenticated,
-    express.json({ limit: MAX_REQUEST_BYTES }),
-    inFlight.track(
-      expressMiddleware(apollo, {
-        context: ({ res }) => Promise.resolve(createContext(services, actorOf(res))),
-      }),
-    ),
-  );
+  const authenticated = requireToken(services, entrance);
+  const graphql = expressMiddleware(apollo, {
+    context: ({ res }) => Promise.resolve(contextOf(res)),
+  });
+  if (!config.production) app.get('/graphql', landingPage(graphql));
+  app.all('/graphql', authenticated, express.json({ limit: limits.requestBytes }), inFlight.track(graphql));
 
-  app.put('/profiles', authenticated, inFlight.track(importRoute(services)));
+  const profiles = inFlight.track(importRoute(services));
+  app.put('/profiles', authenticated, mayImport(services), bodies.allowLong, profiles);
 
   app.use(() => {
     throw new NotFoundError(
@@ -53,16 +66,57 @@ export function createHttpApp(
   return app;
 }
 
+/** Answers are data: nothing may be loaded or run on their behalf, and no page may show them in a frame. */
+const NOTHING_LOADS = { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] };
+
+/** RFC 9112, 3.2. */
+const requireHost: RequestHandler = (request, response, next) => {
+  if (request.headers.host !== undefined || request.httpVersion === '1.0') {
+    next();
+    return;
+  }
+  const { status, body } = badRequest(400, 'The request names no host.', 'Send the header "Host".');
+  response.status(status).json(body);
+};
+
+/** A page to try things out, for a browser that comes to look: it holds nothing of ours, so it needs no token. */
+function landingPage(graphql: RequestHandler): RequestHandler {
+  return (request, response, next) => {
+    if (request.accepts('json', 'html') !== 'html') {
+      next();
+      return;
+    }
+    // It names what it loads in a policy of its own.
+    response.removeHeader('Content-Security-Policy');
+    request.body = {};
+    return graphql(request, response, next);
+  };
+}
+
 /** Before any body is read: who has no token costs nothing. */
-function requireToken(services: Services): RequestHandler {
+function requireToken(services: Services, entrance: Entrance): RequestHandler {
   return async (request, response, next) => {
-    response.locals.actor = await authenticate(services, request.headers.authorization);
+    const { principal, address } = await entrance.enter(request, request.headers.authorization);
+    response.locals.context = createContext(services, principal, address);
     next();
   };
 }
 
-function actorOf(response: Response): User {
-  return response.locals.actor as User;
+function mayImport(services: Services): RequestHandler {
+  return async (_request, response, next) => {
+    const context = contextOf(response);
+    try {
+      response.locals.actor = await authorise(context, 'PUT /profiles');
+    } catch (error: unknown) {
+      if (error instanceof SluiceError) await auditImport(services, context.actor, error.code);
+      throw error;
+    }
+    next();
+  };
+}
+
+function contextOf(response: Response): Context {
+  return response.locals.context as Context;
 }
 
 function readiness({ database }: Services): RequestHandler {

@@ -1,6 +1,7 @@
 import { MIMEType } from 'node:util';
 import type { Request, RequestHandler, Response } from 'express';
-import { BadInputError } from '../errors.js';
+import { NO_SUBJECT, record, type SignedInActor } from '../audit/record.js';
+import { BadInputError, describeError, SluiceError } from '../errors.js';
 import { importProfiles, type ImportOptions, type ImportServices } from '../profiles/import.js';
 import { IncompleteImportError, type ImportReport } from '../profiles/import-report.js';
 
@@ -19,16 +20,24 @@ const KIND_OF_BODY = ['content-type', 'content-encoding'];
  */
 export function importRoute(services: ImportServices): RequestHandler {
   return async (request, response) => {
+    const actor = response.locals.actor as SignedInActor;
     try {
-      const report = await importProfiles(services, readOptions(request), request);
+      const options = readOptions(request);
+      // Should the process be killed in the middle, it is known nevertheless who changed what was stored until then.
+      await auditImport(services, actor, 'STARTED', { segment: options.segmentName, mode: options.mode });
+      const report = await importProfiles(services, options, request);
       const { errors, ...figures } = report;
+      await auditImport(services, actor, 'OK', { segment: options.segmentName, ...figures });
       services.logger.info(figures, 'import finished');
       response.json({ ...figures, errors });
     } catch (error: unknown) {
+      const report = error instanceof IncompleteImportError ? error.report : undefined;
+      const result = error instanceof SluiceError ? error.code : 'INTERNAL_SERVER_ERROR';
+      await auditImport(services, actor, result, { ...report, errors: undefined });
       // Everything else is a fault of ours: express hands it to the server's last handler.
       if (!(error instanceof BadInputError)) throw error;
-      const report = error instanceof IncompleteImportError ? error.report : undefined;
-      answerError(response, error, report);
+      // A body that came too slowly was answered before it was broken off.
+      if (!response.headersSent) answerError(response, error, report);
       // What is still under way is thrown away: a sender that is stuck in writing would not read the answer.
       request.resume();
       // The message stays out of the log: it quotes the file, and a file without a header row begins with a person.
@@ -36,6 +45,31 @@ export function importRoute(services: ImportServices): RequestHandler {
       services.logger.warn({ field: error.field, ...figures }, 'import refused or incomplete');
     }
   };
+}
+
+/** The figures, and nothing of the file. */
+export async function auditImport(
+  { database, clock, logger }: ImportServices,
+  actor: SignedInActor,
+  result: string,
+  detail: Record<string, unknown> = {},
+): Promise<void> {
+  const entry = {
+    at: new Date(clock.now()),
+    actor,
+    action: 'importProfiles',
+    subjectType: 'Profile',
+    subjectId: NO_SUBJECT,
+    result,
+    detail,
+  };
+  try {
+    await database.transact(({ manager }) => record(manager, entry));
+  } catch (error: unknown) {
+    // Where nothing can be written, nothing can be imported; but what was stored is not to be called a failure.
+    if (result === 'STARTED') throw error;
+    logger.error({ why: describeError(error) }, 'the end of an import was not written down');
+  }
 }
 
 function answerError(response: Response, error: BadInputError, report: ImportReport | undefined): void {

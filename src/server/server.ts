@@ -1,5 +1,7 @@
 import { systemClock } from '../clock.js';
+import { keepAuditEvents } from '../audit/retention.js';
 import { describeConfig, type Config } from '../config.js';
+import { lapseConsents, supersedeConsents } from '../connections/consent-grace.js';
 import { removeTracesOfExports } from '../exports/export-removal.js';
 import { pumpAccount } from '../exports/pump.js';
 import { accountsWithWork } from '../exports/runs.js';
@@ -9,6 +11,7 @@ import { removeAbandonedGenerations } from '../profiles/generations.js';
 import type { Services } from '../schema/services.js';
 import { compose, type Surroundings } from './compose.js';
 import { openDoors } from './doors.js';
+import { DOOR_LIMITS, type DoorLimits } from './limits.js';
 import { claimDatabase } from './single-process.js';
 
 export interface Server {
@@ -32,9 +35,10 @@ const CALLS_GRACE_MS = 3_000;
  */
 export async function startServer(
   config: Config,
-  overrides: Partial<Omit<Surroundings, 'stopping'>> = {},
+  overrides: Partial<Omit<Surroundings, 'stopping'> & { limits: DoorLimits }> = {},
 ): Promise<Server> {
-  const { clock = systemClock, logger = createLogger(config.logLevel), callTimeoutMs } = overrides;
+  const { clock = systemClock, logger = createLogger(config.logLevel), consentStatements } = overrides;
+  const { limits = DOOR_LIMITS, destinationTimeoutMs } = overrides;
   logger.info({ settings: describeConfig(config) }, 'starting');
   if (config.sandboxHosts.length > 0) {
     logger.warn(
@@ -44,12 +48,17 @@ export async function startServer(
   }
   const release = await claimDatabase(config.databaseFile);
   const stopping = new AbortController();
-  const services = await compose(config, { clock, logger, callTimeoutMs, stopping: stopping.signal }).catch(
-    async (error: unknown) => {
-      await release();
-      throw error;
-    },
-  );
+  const surroundings = {
+    clock,
+    logger,
+    consentStatements,
+    destinationTimeoutMs,
+    stopping: stopping.signal,
+  };
+  const services = await compose(config, surroundings).catch(async (error: unknown) => {
+    await release();
+    throw error;
+  });
   // In this order nobody is told of an end that is none, and nothing is written to a closed database.
   const putDown = async () => {
     services.hub.close();
@@ -57,6 +66,7 @@ export async function startServer(
       stopping.abort();
     }, CALLS_GRACE_MS);
     await services.heldRuns.stop();
+    await services.consentWatch.stop();
     await services.queue.stop();
     clearTimeout(breakOff);
     await services.database.close();
@@ -64,13 +74,18 @@ export async function startServer(
   };
   try {
     const administrator = await ensureAdministrator(services, config);
+    await keepAuditEvents(services, config.auditRetentionDays);
+    // Before anything is sent: the statement may have changed, and a consent may have lapsed, since the last stop.
+    await supersedeConsents(services);
+    await lapseConsents(services);
     await removeAbandonedGenerations(services);
     await removeTracesOfExports(services);
     // Before the doors are open: a run that was asked for earlier would wait for a worker that does not know of it.
     await takeUpWork(services);
     // After it: whom it cancels, a worker ends.
     services.heldRuns.start();
-    const doors = await openDoors(config, services);
+    services.consentWatch.start();
+    const doors = await openDoors(config, services, limits);
     // Whatever the log level: who started the server waits for this line.
     logger.child({}, { level: 'info' }).info({ url: doors.url }, 'listening');
     const shutDown = async () => {

@@ -1,120 +1,183 @@
-import type { Server as HttpServer } from 'node:http';
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import { ApolloServerErrorCode } from '@apollo/server/errors';
 import {
   getOperationAST,
   GraphQLError,
   OperationTypeNode,
   parse,
+  specifiedRules,
   subscribe,
   validate,
   type ExecutionArgs,
+  type GraphQLSchema,
 } from 'graphql';
-import type { GraphQLSchema } from 'graphql';
-import { CloseCode, type Context as SocketContext, type SubscribePayload } from 'graphql-ws';
-import { useServer, type Extra } from 'graphql-ws/use/ws';
-import { WebSocketServer } from 'ws';
-import type { User } from '../entities/user.js';
-import { UnauthenticatedError, describeError } from '../errors.js';
-import { authenticate } from '../people/authenticate.js';
+import {
+  CloseCode,
+  handleProtocols,
+  makeServer,
+  type Context as SocketContext,
+  type SubscribePayload,
+} from 'graphql-ws';
+import { WebSocket, WebSocketServer } from 'ws';
+import type { Config } from '../config.js';
+import { ConflictError, describeError, RateLimitedError, UnauthenticatedError } from '../errors.js';
 import { createContext, type Context } from '../schema/context.js';
 import type { Services } from '../schema/services.js';
+import type { Admitted, Entrance } from './entrance.js';
 import type { FormatGraphQLError } from './error-format.js';
-import { MAX_REQUEST_BYTES } from './http.js';
+import type { GraphQLGuards } from './graphql-guards.js';
+import type { DoorLimits } from './limits.js';
+import { createSeats, type Seats } from './seats.js';
+import { openLine } from './socket-line.js';
+import { acceptUpgrades } from './upgrade.js';
 
-const PING_INTERVAL_MS = 12_000;
+/** Of RFC 6455's registry. After both, clients that reconnect by themselves do so; after the second, later and later. */
+const GOING_AWAY = 1001;
+const TRY_AGAIN_LATER = 1013;
+/** How long a client may take to answer the close of its socket before it is cut: who was shut out is out in 5 s. */
+const CLOSE_TIMEOUT_MS = 2_000;
 
 type ConnectionParams = Record<string, unknown> | undefined;
-/** What a socket keeps of its connection_init. */
-interface Admitted extends Record<PropertyKey, unknown> {
-  actor: User;
+/** What is known of a socket besides the protocol. */
+interface Extra extends Record<PropertyKey, unknown> {
+  readonly socket: WebSocket;
+  readonly request: IncomingMessage;
+  /** Who it belongs to, once its connection_init is accepted. */
+  admitted?: Admitted;
 }
-type Socket = SocketContext<ConnectionParams, Extra & Partial<Admitted>>;
+type Socket = SocketContext<ConnectionParams, Extra>;
 
 export interface WebSocketDoor {
   /** Closes every socket with 1001 (going away); those that have not answered after `graceMs` are cut. */
   close(graceMs: number): Promise<void>;
 }
 
+export interface WebSocketParts {
+  readonly config: Pick<Config, 'corsOrigins'>;
+  readonly services: Services;
+  readonly schema: GraphQLSchema;
+  readonly format: FormatGraphQLError;
+  readonly guards: GraphQLGuards;
+  readonly entrance: Entrance;
+  readonly limits: DoorLimits;
+}
+
 /**
  * Subscriptions at `/graphql` by the protocol graphql-transport-ws.
  *
  * graphql-ws parses, validates and executes by itself, so nothing that is set on Apollo holds here: authentication,
- * error codes and masking are done again, by the same functions. Only subscriptions run.
+ * guards, error codes and masking are done again, by the same functions. Only subscriptions run.
  */
-export function openWebSocketDoor(
-  http: HttpServer,
-  services: Services,
-  schema: GraphQLSchema,
-  format: FormatGraphQLError,
-): WebSocketDoor {
-  const sockets = new WebSocketServer({ noServer: true, path: '/graphql', maxPayload: MAX_REQUEST_BYTES });
-  http.on('upgrade', (request, socket, head) => {
-    sockets.handleUpgrade(request, socket, head, (webSocket) =>
-      sockets.emit('connection', webSocket, request),
-    );
+export function openWebSocketDoor(http: HttpServer, parts: WebSocketParts): WebSocketDoor {
+  const { config, services, entrance, format, limits } = parts;
+  // Apart from the call, because @types/ws does not know `closeTimeout` yet.
+  const options = {
+    noServer: true,
+    maxPayload: limits.messageBytes,
+    handleProtocols,
+    closeTimeout: CLOSE_TIMEOUT_MS,
+  };
+  const sockets = new WebSocketServer(options);
+  acceptUpgrades(http, sockets, { entrance, logger: services.logger, corsOrigins: config.corsOrigins });
+  const seats = createSeats(limits.socketsPerPrincipal);
+  const protocol = makeServer<ConnectionParams, Extra>({
+    connectionInitWaitTimeout: limits.connectionInitMs,
+    onConnect: (socket) => admit(socket, parts, seats),
+    onSubscribe: (socket, _id, payload) => prepare(socket, payload, parts),
+    subscribe,
+    onError: (_socket, _id, _payload, errors) => errors.map(format),
+    onNext: (_socket, _id, _payload, _args, { errors, ...result }) =>
+      errors && { ...result, errors: errors.map((error) => format(asRefusal(error))) },
   });
-
-  const protocol = useServer<ConnectionParams, Admitted>(
-    {
-      onConnect: (socket) => admit(socket, services),
-      onSubscribe: (socket, _id, payload) => prepare(payload, schema, contextOf(socket, services)),
-      subscribe,
-      onError: (_socket, _id, _payload, errors) => errors.map(format),
-      onNext: (_socket, _id, _payload, _args, { errors, ...result }) =>
-        errors && { ...result, errors: errors.map((error) => format(asRefusal(error))) },
-      // Or the reason of a close would tell what went wrong inside.
-      isProd: true,
-    },
-    sockets,
-    PING_INTERVAL_MS,
-  );
+  sockets.on('connection', (socket, request) => {
+    const line = openLine(socket, limits, services.logger);
+    const closed = protocol.opened(line, { socket, request });
+    socket.once('close', (code, reason) => {
+      closed(code, reason.toString()).catch((error: unknown) => {
+        services.logger.error({ error: describeError(error) }, 'a subscription could not be ended');
+      });
+    });
+  });
 
   return {
     close: async (graceMs) => {
+      for (const socket of sockets.clients) socket.close(GOING_AWAY, 'Going away');
       const cut = setTimeout(() => {
         for (const socket of sockets.clients) socket.terminate();
       }, graceMs);
-      await protocol.dispose();
+      await new Promise((resolve) => sockets.close(resolve));
       clearTimeout(cut);
     },
   };
 }
 
-/** Answers whether the socket may stay; false closes it with 4403. */
-async function admit({ connectionParams, extra }: Socket, services: Services): Promise<boolean> {
+/** Answers whether the socket may stay; false closes it with 4403, if it is not closed already. */
+async function admit(
+  { connectionParams, extra }: Socket,
+  { services, entrance }: WebSocketParts,
+  seats: Seats,
+): Promise<boolean> {
   const authorization = connectionParams?.authorization;
   try {
-    extra.actor = await authenticate(services, typeof authorization === 'string' ? authorization : undefined);
-    return true;
+    const given = typeof authorization === 'string' ? authorization : undefined;
+    const admitted = await entrance.enter(extra.request, given);
+    if (seats.take(admitted.principal.user.id, extra.socket)) {
+      const closed = services.sessions.open(admitted.principal, (reason) => {
+        extra.socket.close(CloseCode.Forbidden, reason);
+      });
+      extra.socket.once('close', closed);
+      // It may have gone while it was looked up; nobody tells a second time.
+      if (extra.socket.readyState !== WebSocket.OPEN) closed();
+      extra.admitted = admitted;
+      return true;
+    }
+    extra.socket.close(TRY_AGAIN_LATER, 'Too many sockets');
   } catch (error: unknown) {
-    if (!(error instanceof UnauthenticatedError)) {
+    if (error instanceof RateLimitedError) {
+      extra.socket.close(TRY_AGAIN_LATER, `Too many requests; try again in ${error.retryAfterSeconds} s`);
+    } else if (!(error instanceof UnauthenticatedError)) {
       services.logger.error({ error: describeError(error) }, 'a socket could not be authenticated');
       extra.socket.close(CloseCode.InternalServerError, 'Internal server error');
     }
-    return false;
   }
-}
-
-function contextOf({ extra }: Socket, services: Services): Context {
-  // graphql-ws closes a socket that subscribes before it is admitted.
-  if (extra.actor === undefined) throw new UnauthenticatedError('Nobody is signed in.');
-  return createContext(services, extra.actor);
+  return false;
 }
 
 /** Turns a subscribe message into what graphql-js executes, or into the errors that refuse it. */
-function prepare(
+async function prepare(
+  { extra, subscriptions }: Socket,
+  payload: SubscribePayload,
+  { services, entrance, limits, ...parts }: WebSocketParts,
+): Promise<ExecutionArgs | GraphQLError[]> {
+  // graphql-ws closes a socket that subscribes before it is admitted.
+  if (extra.admitted === undefined) throw new UnauthenticatedError('Nobody is signed in.');
+  const { principal, address } = extra.admitted;
+  // Counted before anything is waited for: this one is among them, and none that comes after it.
+  if (Object.keys(subscriptions).length > limits.subscriptionsPerSocket) {
+    const message = `This socket has ${limits.subscriptionsPerSocket} subscriptions already.`;
+    return [asGraphQLError(new ConflictError(message, 'End one of them first, or open another socket.'))];
+  }
+  try {
+    await entrance.countRequestOf(principal.user.id);
+  } catch (error: unknown) {
+    return [asGraphQLError(error)];
+  }
+  return check(payload, parts, createContext(services, principal, address));
+}
+
+function check(
   { query, operationName, variables }: SubscribePayload,
-  schema: GraphQLSchema,
+  { schema, guards }: Pick<WebSocketParts, 'schema' | 'guards'>,
   contextValue: Context,
 ): ExecutionArgs | GraphQLError[] {
   let document;
   try {
-    document = parse(query);
+    document = parse(query, guards.parseOptions);
   } catch (error: unknown) {
     if (error instanceof GraphQLError) return [withCode(error, ApolloServerErrorCode.GRAPHQL_PARSE_FAILED)];
     throw error;
   }
-  const invalid = validate(schema, document);
+  const invalid = validate(schema, document, [...specifiedRules, ...guards.rules]);
   if (invalid.length > 0) {
     return invalid.map((error) => withCode(error, ApolloServerErrorCode.GRAPHQL_VALIDATION_FAILED));
   }
@@ -129,6 +192,11 @@ function prepare(
       }),
     ];
   }
+  try {
+    guards.assertCost(document, operation, variables ?? {});
+  } catch (error: unknown) {
+    return [asGraphQLError(error)];
+  }
   return { schema, document, operationName, variableValues: variables, contextValue };
 }
 
@@ -137,7 +205,14 @@ function asRefusal(error: GraphQLError): GraphQLError {
   return error.path === undefined ? withCode(error, ApolloServerErrorCode.BAD_USER_INPUT) : error;
 }
 
+function asGraphQLError(error: unknown): GraphQLError {
+  if (error instanceof GraphQLError) return error;
+  const originalError = error instanceof Error ? error : new Error(describeError(error));
+  return new GraphQLError(originalError.message, { originalError });
+}
+
 function withCode(error: GraphQLError, code: ApolloServerErrorCode): GraphQLError {
   const { message, nodes, source, positions, originalError } = error;
-  return new GraphQLError(message, { nodes, source, positions, originalError, extensions: { code } });
+  const extensions = { ...error.extensions, code };
+  return new GraphQLError(message, { nodes, source, positions, originalError, extensions });
 }

@@ -84,6 +84,12 @@ export function stoppedTime() {
   };
 }
 
+/**
+ * A pace at which nobody sends everything at once: a batch every 30 ms, so that something can happen between two of them.
+ * @example startEngine({ sandbox: …, sluice: UNHURRIED })
+ */
+export const UNHURRIED: SluiceOptions = { env: { SLUICE_SANDBOX_TIME_SCALE: '20' } };
+
 /** The e-mail address of the nth person that `people` makes. */
 export const emailOf = (n: number) => `p${String(n).padStart(6, '0')}@example.com`;
 

@@ -10,14 +10,16 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'src/entities': ['kernel'],
   'src/migrations': [],
   'src/security': ['kernel', 'src/entities'],
-  'src/profiles': ['kernel', 'src/entities'],
+  'src/audit': ['kernel', 'src/entities'],
+  'src/profiles': ['kernel', 'src/entities', 'src/audit'],
   // The engine knows their contract; they know nothing of the engine, and no entity.
   'src/destinations': ['kernel', 'src/security'],
-  'src/people': ['kernel', 'src/entities', 'src/security'],
-  'src/connections': ['kernel', 'src/entities', 'src/security', 'src/destinations'],
+  'src/people': ['kernel', 'src/entities', 'src/security', 'src/audit'],
+  'src/connections': ['kernel', 'src/entities', 'src/security', 'src/audit', 'src/destinations'],
   'src/exports': [
     'kernel',
     'src/entities',
+    'src/audit',
     'src/security',
     'src/profiles',
     'src/destinations',
@@ -28,6 +30,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'src/schema': [
     'kernel',
     'src/entities',
+    'src/audit',
     'src/security',
     'src/profiles',
     'src/destinations',
@@ -39,6 +42,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'src/resolvers': [
     'kernel',
     'src/entities',
+    'src/audit',
     'src/profiles',
     'src/destinations',
     'src/people',
@@ -50,6 +54,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'src/server': [
     'kernel',
     'src/entities',
+    'src/audit',
     'src/migrations',
     'src/security',
     'src/profiles',
@@ -63,6 +68,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   // Starts the server, and is imported by nobody.
   'src/main.ts': ['kernel', 'src/server'],
+  'src/rotate-keys.ts': ['kernel', 'src/server'],
   // A thing of its own, which others run without Sluice.
   sandbox: [],
   // Clients like any other, from outside.

@@ -32,6 +32,9 @@ export interface Put {
   readonly encoding?: string;
 }
 
+/** Whoever does things where it does not matter who. */
+export const ACTOR = { id: 'somebody', address: null };
+
 /** The import alone, behind a real HTTP server and in front of a real database, whose tables tell what happened. */
 export class ImportDoor implements AsyncDisposable {
   /** Generations that a run is said to read. */
@@ -61,6 +64,10 @@ export class ImportDoor implements AsyncDisposable {
       logger,
       pinnedGenerations,
       scratchDirectory: folder,
+    });
+    app.put('/profiles', (_request, response, next) => {
+      response.locals.actor = ACTOR;
+      next();
     });
     app.put('/profiles', importRoute(door.services));
     return door;

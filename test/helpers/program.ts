@@ -27,7 +27,7 @@ export interface Death {
 export async function startProgram(
   folder: string,
   sandbox: { readonly host: string },
-  death?: Death,
+  { env = {}, death }: { env?: Readonly<Record<string, string>>; death?: Death | undefined } = {},
 ): Promise<Program> {
   const child = spawn(process.execPath, [...(death === undefined ? [] : deathFlags(folder, death)), MAIN], {
     env: {
@@ -36,6 +36,7 @@ export async function startProgram(
       SLUICE_ADMIN_TOKEN: TEST_TOKEN,
       SLUICE_SANDBOX_HOSTS: sandbox.host,
       SLUICE_SANDBOX_TIME_SCALE: '100000',
+      ...env,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

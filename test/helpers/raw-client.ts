@@ -1,5 +1,5 @@
 import { on, once } from 'node:events';
-import { WebSocket } from 'ws';
+import { WebSocket, type ClientOptions } from 'ws';
 import { TEST_TOKEN, type Sluice } from './sluice.js';
 
 export interface Message {
@@ -13,8 +13,8 @@ export class RawClient {
   readonly closed: Promise<{ code: number; reason: string }>;
   readonly #messages: AsyncIterator<unknown[], undefined>;
 
-  constructor(sluice: Sluice) {
-    this.socket = new WebSocket(sluice.webSocketUrl, 'graphql-transport-ws');
+  constructor(sluice: Sluice, options: ClientOptions & { protocol?: string } = {}) {
+    this.socket = new WebSocket(sluice.webSocketUrl, options.protocol ?? 'graphql-transport-ws', options);
     this.closed = once(this.socket, 'close').then(([code, reason]) => ({
       code: code as number,
       reason: String(reason),
@@ -23,8 +23,7 @@ export class RawClient {
   }
 
   async send(message: Message & { id?: string }): Promise<void> {
-    if (this.socket.readyState === WebSocket.CONNECTING) await once(this.socket, 'open');
-    this.socket.send(JSON.stringify(message));
+    await this.sendRaw(JSON.stringify(message));
   }
 
   async next(): Promise<Message> {
@@ -32,6 +31,12 @@ export class RawClient {
     if (result.done) throw new Error('The socket was closed.');
     const [data] = result.value as [Buffer];
     return JSON.parse(data.toString()) as Message;
+  }
+
+  /** Sends what may be no message at all. */
+  async sendRaw(data: string | Buffer): Promise<void> {
+    if (this.socket.readyState === WebSocket.CONNECTING) await once(this.socket, 'open');
+    this.socket.send(data);
   }
 
   async init(authorization: unknown = `Bearer ${TEST_TOKEN}`): Promise<void> {

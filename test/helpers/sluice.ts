@@ -7,7 +7,9 @@ import { createClient, type Client } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import type { Clock } from '../../src/clock.js';
 import { readConfig } from '../../src/config.js';
+import type { ConsentStatements } from '../../src/connections/consent-statements.js';
 import { createLogger, type Logger } from '../../src/logger.js';
+import { DOOR_LIMITS, type DoorLimits } from '../../src/server/limits.js';
 import { startServer, type Server } from '../../src/server/server.js';
 import { noteStart, noteStop } from './leaks.js';
 
@@ -15,8 +17,12 @@ export interface SluiceOptions {
   /** Settings beside, or instead of, those of the helper. */
   readonly env?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
-  /** How long a destination may be silent before a call counts as lost. */
-  readonly callTimeoutMs?: number;
+  /** Other statements to be agreed to than the present ones. */
+  readonly consentStatements?: ConsentStatements;
+  /** How long a destination may take for an answer. */
+  readonly destinationTimeoutMs?: number;
+  /** Other limits of the doors than the usual ones. */
+  readonly limits?: Partial<DoorLimits>;
   /** A destination that may be called; its time passes as good as without quota. */
   readonly sandbox?: { readonly host: string };
   /** The data folder of an earlier server, to go on with; without it each server gets its own, and removes it. */
@@ -68,10 +74,14 @@ export async function startSluice(options: SluiceOptions = {}): Promise<Sluice> 
   });
   const log: LogLine[] = [];
   const logger = loggerInto(log, config.logLevel);
+  const limits = { ...DOOR_LIMITS, ...options.limits };
+  const { clock, consentStatements, destinationTimeoutMs } = options;
   const server = await startServer(config, {
+    destinationTimeoutMs,
     logger,
-    ...(options.clock && { clock: options.clock }),
-    callTimeoutMs: options.callTimeoutMs,
+    limits,
+    ...(clock && { clock }),
+    ...(consentStatements && { consentStatements }),
   });
   const sluice = new Sluice(server, config.adminToken ?? '', folder, options.folder === undefined, log);
   noteStart(sluice, `sluice at ${server.url}`);
@@ -131,6 +141,11 @@ export class Sluice implements AsyncDisposable {
     });
     const body = (await response.json()) as GraphQLAnswer['body'];
     return { status: response.status, headers: response.headers, body };
+  }
+
+  /** The same server, as somebody else sees it. Whoever started it stops it. */
+  as(token: string): Sluice {
+    return new Sluice(this.server, token, this.folder, false, this.log);
   }
 
   /** The data of each event. @throws {GraphQLRequestError} from the iterator. */

@@ -46,7 +46,12 @@ export function noListPermission(host: string): FixCredentialsError {
 
 /** An answer that fits nothing we know. It may well be different the next time. */
 export function senseless(host: string, what: string): RetryLaterError {
-  return new RetryLaterError(`${host} gave an answer that makes no sense ${what}.`);
+  return new RetryLaterError(
+    `${host} gave an answer that makes no sense ${what}.`,
+    undefined,
+    false,
+    'NONSENSE',
+  );
 }
 
 /** Why a contact was refused, as ActiveCampaign puts it, cut for the rows and screens in which it ends up. */

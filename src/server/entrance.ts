@@ -1,0 +1,81 @@
+import type { IncomingMessage } from 'node:http';
+import proxyAddress from 'proxy-addr';
+import type { Config } from '../config.js';
+import { UnauthenticatedError } from '../errors.js';
+import type { Principal } from '../people/principal.js';
+import type { Services } from '../schema/services.js';
+import { hashToken } from '../security/tokens.js';
+import { createRates, type Rates } from './rates.js';
+
+/** Somebody who is in, and the address that they came from. */
+export interface Admitted {
+  readonly principal: Principal;
+  readonly address: string;
+}
+
+/** Who comes in, and how often: the same at both doors. */
+export interface Entrance {
+  /** For every request before anything else. @throws {RateLimitedError} */
+  readonly knock: (request: IncomingMessage) => Promise<void>;
+  /**
+   * Who is asking, by the `Authorization` header or what stands in for it.
+   * @throws {UnauthenticatedError} | {RateLimitedError}
+   */
+  readonly enter: (request: IncomingMessage, authorization: string | undefined) => Promise<Admitted>;
+  /** Counts what somebody who is in asks for. @throws {RateLimitedError} */
+  readonly countRequestOf: Rates['countRequestOf'];
+}
+
+/** More tokens in use at once than anybody has. */
+const MAX_PROVEN = 10_000;
+
+/**
+ * Whoever fails to sign in too often is not listened to any more for a while, or tokens could be guessed. Others may
+ * share the address, behind a proxy or a router: a token that has been good since the start of this process is looked at
+ * in any case, so that a stranger's failures, or a forgotten script with an old token, lock nobody out who is at work.
+ */
+export function createEntrance(
+  config: Pick<Config, 'rates' | 'trustedProxies'>,
+  services: Services,
+): Entrance {
+  const rates = createRates(config);
+  const isTrusted = proxyAddress.compile([...config.trustedProxies]);
+  const addressOf = (request: IncomingMessage) => proxyAddress(request, isTrusted);
+  /** Hashes of tokens that were good the last time, the latest last. */
+  const proven = new Set<string>();
+
+  const signIn = async (address: string, authorization: string | undefined) => {
+    const proof = hashToken(authorization?.trim().split(/ +/).at(-1) ?? '');
+    if (!proven.has(proof)) await rates.assertMaySignInFrom(address);
+    try {
+      const principal = await services.signIn(authorization, address);
+      remember(proven, proof);
+      return principal;
+    } catch (error: unknown) {
+      if (error instanceof UnauthenticatedError) {
+        proven.delete(proof);
+        await rates.countFailedSignInFrom(address);
+      }
+      throw error;
+    }
+  };
+
+  return {
+    knock: (request) => rates.countRequestFrom(addressOf(request)),
+    enter: async (request, authorization) => {
+      const address = addressOf(request);
+      const principal = await signIn(address, authorization);
+      await rates.countRequestOf(principal.user.id);
+      return { principal, address };
+    },
+    countRequestOf: rates.countRequestOf,
+  };
+}
+
+function remember(proven: Set<string>, proof: string): void {
+  // Taken out and put in again, it is the newest.
+  proven.delete(proof);
+  proven.add(proof);
+  const [first] = proven;
+  if (proven.size > MAX_PROVEN && first !== undefined) proven.delete(first);
+}

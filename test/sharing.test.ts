@@ -1,0 +1,271 @@
+import { randomUUID } from 'node:crypto';
+import { CONNECTION, connectionCalls, refusalOf, type ConnectionAnswer } from './helpers/connection-calls.js';
+import { emailOf, exportOf, people, runFully, startEngine } from './helpers/engine.js';
+import { runToEnd, startRun } from './helpers/flows.js';
+import { share } from './helpers/operations.js';
+import { setDisabled, setRole, signedInAs, type RoleName } from './helpers/people.js';
+import type { Sluice } from './helpers/sluice.js';
+
+const EXPORT = `id yourAccess connection { ${CONNECTION} }`;
+
+interface ExportAnswer {
+  readonly id: string;
+  readonly yourAccess: string;
+  readonly connection: ConnectionAnswer | null;
+}
+
+const exportAs = async (sluice: Sluice, id: string): Promise<ExportAnswer> =>
+  (await sluice.query<{ export: ExportAnswer }>(`query ($id: ID!) { export(id: $id) { ${EXPORT} } }`, { id }))
+    .export;
+
+const rename = (sluice: Sluice, id: string) =>
+  sluice.query('mutation ($id: ID!) { updateExport(id: $id, input: { name: "Renamed" }) { id } }', { id });
+
+const HIDDEN = {
+  host: null,
+  apiKeyHint: null,
+  consent: null,
+  exportUser: null,
+  checkedAt: null,
+  problem: null,
+  updatedBy: null,
+};
+
+/** An engine with an export on its connection, which is not shared, and a contributor and a viewer beside it. */
+async function withPeople() {
+  const engine = await startEngine();
+  const exportId = await exportOf(engine, people(3));
+  const contributor = await signedInAs(engine.sluice, 'CONTRIBUTOR');
+  const viewer = await signedInAs(engine.sluice, 'VIEWER');
+  return Object.assign(engine, { exportId, contributor, viewer });
+}
+
+describe('a connection', () => {
+  it('shows contributors name, kind, state and sharing once it is shared, and nothing of host, key or consent', async () => {
+    await using world = await withPeople();
+    const { sluice, contributor, connectionId } = world;
+    expect(await refusalOf(connectionCalls(contributor).get(connectionId))).toMatchObject({
+      code: 'NOT_FOUND',
+    });
+    await share(sluice, connectionId, true);
+    expect(await connectionCalls(contributor).get(connectionId)).toMatchObject({
+      displayName: 'Test account',
+      kind: 'ACTIVE_CAMPAIGN',
+      state: 'CONNECTED',
+      sharing: 'ADMINISTRATORS_AND_CONTRIBUTORS',
+      yourAccess: 'VIEW',
+      ...HIDDEN,
+    });
+    expect(await connectionCalls(sluice).get(connectionId)).toMatchObject({
+      yourAccess: 'EDIT',
+      host: world.sandbox.host,
+      consent: { acceptedBy: { displayName: 'Administrator' } },
+    });
+  });
+
+  it.each<RoleName>(['CONTRIBUTOR', 'VIEWER'])(
+    'tells its name, kind and state through an export to a %s',
+    async (role) => {
+      await using world = await withPeople();
+      const reader = role === 'VIEWER' ? world.viewer : world.contributor;
+      const { connection, yourAccess } = await exportAs(reader, world.exportId);
+      expect(yourAccess).toBe('VIEW');
+      expect(connection).toMatchObject({
+        displayName: 'Test account',
+        kind: 'ACTIVE_CAMPAIGN',
+        state: 'CONNECTED',
+        ...HIDDEN,
+      });
+    },
+  );
+
+  it('is listed to administrators, to contributors if it is shared, and to viewers never', async () => {
+    await using world = await withPeople();
+    const { sluice, contributor, viewer, connectionId, sandbox } = world;
+    const listed = async (reader: Sluice) => {
+      const { connections } = await reader.query<{
+        connections: { totalCount: number; nodes: { id: string }[] };
+      }>('{ connections { totalCount nodes { id } } }');
+      expect(connections.totalCount).toBe(connections.nodes.length);
+      return connections.nodes.map(({ id }) => id);
+    };
+    const { id: other } = await connectionCalls(sluice).create({ host: sandbox.host, apiKey: sandbox.token });
+    expect(await listed(sluice)).toEqual([connectionId, other]);
+    expect(await listed(contributor)).toEqual([]);
+    await share(sluice, connectionId, true);
+    expect(await listed(contributor)).toEqual([connectionId]);
+    expect(await listed(viewer)).toEqual([]);
+  });
+
+  it.each<[string, string, RoleName]>([
+    ['connection', 'query ($id: ID!) { connection(id: $id) { id } }', 'CONTRIBUTOR'],
+    ['connection', 'query ($id: ID!) { connection(id: $id) { id } }', 'VIEWER'],
+    ['destinationLists', 'query ($id: ID!) { destinationLists(connectionId: $id) { id } }', 'CONTRIBUTOR'],
+    ['destinationLists', 'query ($id: ID!) { destinationLists(connectionId: $id) { id } }', 'VIEWER'],
+    [
+      'createExport',
+      `mutation ($id: ID!) { createExport(input: {
+         name: "", connectionId: $id, listId: "1", segmentIds: [], mapping: { email: "?" } }) { id } }`,
+      'CONTRIBUTOR',
+    ],
+  ])(
+    'that is not shared answers %s like one that does not exist, byte for byte (%s, %s)',
+    async (_name, document, role) => {
+      await using world = await withPeople();
+      const { token } = role === 'VIEWER' ? world.viewer : world.contributor;
+      const answerTo = async (id: string) => {
+        const response = await fetch(`${world.sluice.url}/graphql`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+          body: JSON.stringify({ query: document, variables: { id } }),
+        });
+        const headers = [...response.headers].filter(([name]) => name !== 'date');
+        return { status: response.status, headers, body: await response.text() };
+      };
+      const answer = await answerTo(world.connectionId);
+      expect(answer.body).toContain('"NOT_FOUND"');
+      expect(await answerTo(randomUUID())).toEqual(answer);
+    },
+  );
+
+  it('that is not shared cannot be attached either, and reads as if it did not exist', async () => {
+    await using world = await withPeople();
+    const { sluice, contributor, connectionId, sandbox, exportId } = world;
+    const { id: hidden } = await connectionCalls(sluice).create({
+      host: sandbox.host,
+      apiKey: sandbox.token,
+    });
+    await share(sluice, connectionId, true);
+    const attach = (to: string) =>
+      contributor.query('mutation ($id: ID!, $to: ID!) { attachExport(id: $id, connectionId: $to) { id } }', {
+        id: exportId,
+        to,
+      });
+    const refusal = await refusalOf(attach(hidden));
+    expect(refusal).toMatchObject({ code: 'NOT_FOUND', message: 'There is no such connection.' });
+    expect(await refusalOf(attach(randomUUID()))).toEqual(refusal);
+  });
+});
+
+describe('a contributor', () => {
+  it('manages every export on a shared connection, also those of others, and falls back to VIEW', async () => {
+    await using world = await withPeople();
+    const { sluice, contributor, connectionId, exportId } = world;
+    expect(await refusalOf(rename(contributor, exportId))).toMatchObject({ code: 'FORBIDDEN' });
+    await share(sluice, connectionId, true);
+    expect((await exportAs(contributor, exportId)).yourAccess).toBe('EDIT');
+    await rename(contributor, exportId);
+    expect(await runToEnd(contributor, exportId)).toMatchObject({ state: 'SUCCEEDED' });
+    await share(sluice, connectionId, false);
+    expect((await exportAs(contributor, exportId)).yourAccess).toBe('VIEW');
+    expect(await refusalOf(startRun(contributor, exportId))).toMatchObject({
+      code: 'FORBIDDEN',
+      remedy: expect.stringContaining('administrator') as string,
+    });
+  });
+
+  it('may put a detached export on a shared connection, and change nothing else of it', async () => {
+    await using world = await withPeople();
+    const { sluice, contributor, connectionId, exportId } = world;
+    await share(sluice, connectionId, true);
+    const detach = 'mutation ($id: ID!) { detachExports(ids: [$id]) { id } }';
+    expect(await refusalOf(contributor.query(detach, { id: exportId }))).toMatchObject({ code: 'FORBIDDEN' });
+    await sluice.query(detach, { id: exportId });
+    expect(await exportAs(contributor, exportId)).toMatchObject({ yourAccess: 'VIEW', connection: null });
+    expect(await refusalOf(rename(contributor, exportId))).toMatchObject({ code: 'FORBIDDEN' });
+    await contributor.query(
+      'mutation ($id: ID!, $to: ID!) { attachExport(id: $id, connectionId: $to) { id } }',
+      {
+        id: exportId,
+        to: connectionId,
+      },
+    );
+    expect((await exportAs(contributor, exportId)).yourAccess).toBe('EDIT');
+  });
+});
+
+describe('withdrawing the sharing of a connection', () => {
+  it('lets a run go on that a contributor started, and exports run as before', async () => {
+    await using world = await withPeople();
+    const { sluice, contributor, connectionId, exportId, sandbox } = world;
+    await share(sluice, connectionId, true);
+    const called = sandbox.nextCall((call) => call.kind === 'importer');
+    const runId = await startRun(contributor, exportId);
+    await called;
+    await share(sluice, connectionId, false);
+    const { state } = (await stateOf(sluice, runId)).exportRun;
+    expect(state).toMatch(/RUNNING|SUCCEEDED/);
+    expect(await runFully(sluice, exportId)).toMatchObject({ state: 'SUCCEEDED' });
+    expect([...sandbox.contacts()]).toHaveLength(3);
+  });
+});
+
+const stateOf = (sluice: Sluice, id: string) =>
+  sluice.query<{ exportRun: { state: string } }>('query ($id: ID!) { exportRun(id: $id) { state } }', { id });
+
+describe('what people hold', () => {
+  const read = (sluice: Sluice, runId: string) =>
+    sluice.query<{
+      profileAttributes: { name: string; sample: string | null }[];
+      exportRun: { rejections: { nodes: { email: string | null; detail: string | null; reason: string }[] } };
+    }>(
+      `query ($id: ID!) {
+        profileAttributes { name sample }
+        exportRun(id: $id) { rejections { nodes { reason email detail } } }
+      }`,
+      { id: runId },
+    );
+
+  it('is shown to contributors and administrators: addresses of the rejected, samples of attributes', async () => {
+    await using engine = await startEngine();
+    const exportId = await exportOf(
+      engine,
+      `id,email\n1,${emailOf(1)}\n2,nobody@example\n3,${emailOf(1)}\n`,
+      {
+        mapping: { email: 'email' },
+      },
+    );
+    const { id: runId } = await runFully(engine.sluice, exportId);
+    const viewer = await signedInAs(engine.sluice, 'VIEWER');
+    const contributor = await signedInAs(engine.sluice, 'CONTRIBUTOR');
+    for (const reader of [engine.sluice, contributor]) {
+      const { profileAttributes, exportRun } = await read(reader, runId);
+      expect(profileAttributes).toEqual([{ name: 'email', sample: expect.stringContaining('@') as string }]);
+      expect(exportRun.rejections.nodes.map(({ email }) => email)).toContain('nobody@example');
+    }
+    const seen = await read(viewer, runId);
+    expect(seen.profileAttributes).toEqual([{ name: 'email', sample: null }]);
+    expect(seen.exportRun.rejections.nodes).toEqual([
+      { reason: 'INVALID_EMAIL', email: null, detail: null },
+      { reason: 'DUPLICATE_EMAIL', email: null, detail: null },
+    ]);
+    expect(JSON.stringify(seen)).not.toContain('@');
+  });
+});
+
+describe('an export user who is', () => {
+  const become = (sluice: Sluice, id: string) => connectionCalls(sluice).becomeExportUser(id);
+
+  it.each([
+    ['disabled', (sluice: Sluice, id: string) => setDisabled(sluice, id, true), 'is disabled'],
+    [
+      'demoted',
+      (sluice: Sluice, id: string) => setRole(sluice, id, 'CONTRIBUTOR'),
+      'no administrator any more',
+    ],
+  ])('%s stops runs, until another administrator becomes export user', async (_what, change, words) => {
+    await using engine = await startEngine();
+    const { sluice, connectionId } = engine;
+    const exportId = await exportOf(engine, people(3));
+    const other = await signedInAs(sluice, 'ADMINISTRATOR');
+    await become(other, connectionId);
+    await change(sluice, other.userId);
+    expect(await refusalOf(startRun(sluice, exportId))).toMatchObject({
+      code: 'CONNECTION_FAILED',
+      message: expect.stringContaining(words) as string,
+      remedy: expect.stringContaining('becomeExportUser') as string,
+    });
+    await become(sluice, connectionId);
+    expect(await runFully(sluice, exportId)).toMatchObject({ state: 'SUCCEEDED' });
+  });
+});
