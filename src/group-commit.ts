@@ -44,10 +44,10 @@ export function createWriter(source: DataSource): Writer & { readonly idle: () =
     const runner = source.createQueryRunner();
     try {
       const connection = (await runner.connect()) as Connection;
-      await script(connection, BEGIN);
-      // TypeORM would else begin a transaction of its own for what it saves.
-      Object.assign(runner, { isTransactionActive: true });
       try {
+        await script(connection, BEGIN);
+        // TypeORM would else begin a transaction of its own for what it saves.
+        Object.assign(runner, { isTransactionActive: true });
         for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
           if (group.length > 0) await script(connection, NEXT_PIECE);
           group.push(next);
@@ -56,7 +56,7 @@ export function createWriter(source: DataSource): Writer & { readonly idle: () =
         }
         await script(connection, COMMIT);
       } catch (error: unknown) {
-        // A commit that failed may have left the transaction open; if not, there is nothing to roll back.
+        // What failed may have left the transaction open, and nobody could begin another; if not, there is nothing to roll back.
         await script(connection, 'ROLLBACK').catch(() => undefined);
         throw error;
       }

@@ -21,7 +21,8 @@ describe('the batches of a run', () => {
     const run = await runFully(engine.sluice, await exportOf(engine, people(1_001)));
     expect(run).toMatchObject({ state: 'SUCCEEDED', progress: { toSend: 1_001, confirmed: 1_001 } });
     const sizes = imports(engine.sandbox).map(({ contacts }) => contacts);
-    expect(sizes).toEqual([250, 250, 250, 249, 2]);
+    // Several are under way at once, and may overtake one another.
+    expect(sizes.sort()).toEqual([2, 249, 250, 250, 250]);
     expect(held(engine.sandbox)).toEqual(wanted(1_001));
   });
 
@@ -54,8 +55,10 @@ describe('the batches of a run', () => {
     const csv = `id,email,first_name,last_name,phone\n${rows.join('\n')}\n`;
     await runFully(engine.sluice, await exportOf(engine, csv));
     const sent = bodiesOf(imports(engine.sandbox))
-      .flat()
-      .map(({ email }) => String(email).toLowerCase());
+      .map((body) => body.map(({ email }) => String(email).toLowerCase()))
+      // Several are under way at once, and may overtake one another.
+      .sort(([a = ''], [b = '']) => (a < b ? -1 : 1))
+      .flat();
     expect(sent).toEqual([...new Set(sent)].sort());
     expect(sent).toHaveLength(600);
   });

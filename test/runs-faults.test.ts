@@ -52,6 +52,59 @@ describe('a run gets through', () => {
     expect(sandbox.summary().invariants.overlapsNotExcused).toBe(0);
   });
 
+  it('a destination that falls silent after it has accepted a batch, or amid a question', async () => {
+    await using engine = await startEngine({ sluice: { ...fastTime(1_000), destinationTimeoutMs: 2_000 } });
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, people(COUNT));
+    for (const on of ['importer', 'info'] satisfies RouteKind[])
+      sandbox.addFault({ on, nth: 2, action: { type: 'hang', when: 'after' } });
+    const run = await runFully(sluice, exportId);
+    expect(run).toMatchObject(ALL);
+    expect(held(sandbox)).toEqual(wanted(COUNT));
+    expect(sandbox.faults().every(({ struck }) => struck === 1)).toBe(true);
+    // The batch that nobody answered for went out again.
+    expect(imports(sandbox)).toHaveLength(4);
+  });
+
+  it('all of it in one run, beside batches that are lost or late and people who are refused', async () => {
+    await using engine = await startEngine({ sluice: { ...fastTime(1_000), destinationTimeoutMs: 2_000 } });
+    const { sandbox, sluice } = engine;
+    const count = 5_000;
+    const exportId = await exportOf(engine, people(count));
+    const bad = { named: emailOf(700), unnamed: emailOf(1_700), later: emailOf(2_700) };
+    for (const how of ['named', 'unnamed', 'later'] as const)
+      sandbox.refuseAddresses({ emails: [bad[how]], how });
+    const lost: FaultAction[] = [
+      { type: 'batch', status: 'failed', processed: 100 },
+      { type: 'batch', status: 'interrupted', processed: 100 },
+      { type: 'withhold', status: 'active', polls: 3 },
+      { type: 'hang', when: 'after' },
+    ];
+    const actions = [...passing.map(([, action]) => action), ...lost];
+    actions.forEach((action, index) => sandbox.addFault({ on: 'importer', nth: index + 2, action }));
+    passing
+      .filter(([, { type }]) => type !== 'quota')
+      .forEach(([, action], index) => sandbox.addFault({ on: 'info', nth: 2 * index + 1, action }));
+
+    const run = await runFully(sluice, exportId);
+
+    expect(sandbox.faults().filter(({ struck }) => struck !== 1)).toEqual([]);
+    expect(run).toMatchObject({
+      state: 'SUCCEEDED_WITH_WARNINGS',
+      problem: null,
+      progress: { toSend: count, confirmed: count - 3, rejected: 3, unconfirmed: 0, notSent: 0 },
+    });
+    const rejected = (await rejectionsOf(sluice, run.id)).map(({ email }) => email ?? '');
+    expect(rejected.sort()).toEqual(Object.values(bad).sort());
+    const isBad = (line: string) => Object.values(bad).some((email) => line.startsWith(email));
+    expect(held(sandbox)).toEqual(wanted(count).filter((line) => !isBad(line)));
+
+    const before = imports(sandbox).length;
+    const next = await runFully(sluice, exportId);
+    expect(next.progress).toMatchObject({ unchanged: count - 3, toSend: 3, rejected: 3 });
+    expect(imports(sandbox)).toHaveLength(before);
+  });
+
   it.each(['importer', 'info', 'lists'] satisfies RouteKind[])(
     'Retry-After: nothing at all is sent before it has run out (%s)',
     async (on) => {
@@ -108,6 +161,21 @@ describe('contacts that the importer refuses at once', () => {
     // 250 contacts are halved eight times; each time two halves are sent.
     expect(imports(sandbox).length).toBeLessThanOrEqual(1 + 2 * 8);
     expect(sandbox.contactCount).toBe(249);
+  });
+
+  it('cost few calls, also when several of many are bad: each one halving, and only themselves', async () => {
+    await using engine = await startEngine();
+    const { sandbox, sluice } = engine;
+    const bad = [3, 4, 333, 700, 999].map(emailOf);
+    sandbox.refuseAddresses({ emails: bad, how: 'unnamed' });
+    const run = await runFully(sluice, await exportOf(engine, people(1_000)));
+    expect(run).toMatchObject({ progress: { confirmed: 995, rejected: 5, unconfirmed: 0, notSent: 0 } });
+    expect((await rejectionsOf(sluice, run.id)).map(({ email }) => email).sort()).toEqual(bad);
+    expect(held(sandbox)).toEqual(
+      wanted(1_000).filter((line) => !bad.some((email) => line.startsWith(email))),
+    );
+    // Four batches, and for each bad one at most eight halvings into two.
+    expect(imports(sandbox).length).toBeLessThanOrEqual(4 + 2 * 8 * bad.length);
   });
 
   it('may be all of them', async () => {

@@ -16,8 +16,8 @@ describe('two exports to one list', () => {
       segmentIds: [await segmentNamed(sluice, 'Few')],
     });
 
-    // The answer to its first batch takes two seconds here: the big one cannot end before the small one has passed it.
-    sandbox.addFault({ on: 'importer', action: { type: 'slow', delayMs: 2_000 * 100_000 } });
+    // The answer to its first batch takes five seconds here: the big one cannot end before the small one has passed it.
+    sandbox.addFault({ on: 'importer', action: { type: 'slow', delayMs: 5_000 * 100_000 } });
     const bigRun = await startRun(sluice, big);
     await sandbox.nextCall((call) => call.kind === 'importer');
     const smallEnd = await runFully(sluice, small);

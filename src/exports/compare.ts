@@ -18,8 +18,8 @@ import type { Spill } from './spill.js';
 
 /** Entries that one statement reads: some 10 ms. */
 const PAGE = 2_500;
-/** Addresses whose differences are worked out, and written, at once: a transaction of some 40 ms. */
-const GROUP = 8_000;
+/** Addresses whose differences are worked out, and written, at once: a transaction of some 30 ms. */
+const GROUP = 6_000;
 /** Addresses that are compared without a pause: some 5 ms, for everybody else waits meanwhile, statements under way too. */
 const AT_ONCE = 1_000;
 

@@ -157,7 +157,8 @@ function createLane(quota: Quota, intervalMs: number, minGap: number): Lane {
 
     earliestBehind: (before, now) => {
       if (before === 0) return earliest();
-      const isFull = counting.length + before >= quota.calls;
+      const stillCounting = counting.filter(({ until }) => until > now);
+      const isFull = stillCounting.length + before >= quota.calls;
       return isFull ? Infinity : Math.max(slotAt, gapEndsAt, now) + before * intervalMs;
     },
 

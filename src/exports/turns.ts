@@ -41,7 +41,7 @@ const TOGETHER_MS = 20;
  * Batches go before questions about others, but no more than so many while one waits: where no pace holds them back,
  * thousands of outcomes would else be asked for at the very end. Real slots leave room for a question behind each batch.
  */
-const MAX_BATCHES_IN_A_ROW = 2;
+const MAX_BATCHES_IN_A_ROW = 1;
 
 /** How much of the mean time of preparing the last one makes up. */
 const LAST_WEIGHT = 1 / 8;

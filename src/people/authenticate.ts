@@ -78,10 +78,15 @@ async function findByToken(
   services: SignInServices,
   token: string,
 ): Promise<{ apiToken: ApiToken; user: User } | undefined> {
-  const { reader } = services.database;
-  const apiToken = await reader.findOneBy(ApiToken, { hash: hashToken(token) });
-  const user = await reader.findOneBy(User, { id: apiToken?.userId ?? '' });
-  return apiToken === null || user === null ? undefined : { apiToken, user };
+  // One statement: this is done for every request.
+  const found = await services.database.reader
+    .createQueryBuilder(ApiToken, 'token')
+    .innerJoinAndMapOne('token.user', User, 'user', 'user.id = token.userId')
+    .where('token.hash = :hash', { hash: hashToken(token) })
+    .getOne();
+  if (found === null) return undefined;
+  const { user, ...apiToken } = found as ApiToken & { user: User };
+  return { apiToken, user };
 }
 
 /** Goes on beside the request, which does not wait for it and does not fail with it. */
