@@ -1,0 +1,93 @@
+import { createSecretBox } from '../src/security/secret-box.js';
+import { rotateKeys } from '../src/security/rotate-keys.js';
+import { openDatabase } from '../src/database.js';
+import { dataModel } from '../src/server/data-model.js';
+import { join } from 'node:path';
+import { exportOf, people, startEngine } from './helpers/engine.js';
+import { connectedConnection } from './helpers/flows.js';
+import { share } from './helpers/operations.js';
+import { auditOf, signedInAs } from './helpers/people.js';
+import { startTestSandbox } from './helpers/sandbox.js';
+import { startSluice, temporaryFolder } from './helpers/sluice.js';
+import { call, createTrigger } from './helpers/trigger-calls.js';
+
+const OLD = Buffer.alloc(32, 1).toString('base64');
+const NEW = Buffer.alloc(32, 2).toString('base64');
+const RUN_ALL = 'mutation { runAllExports { export { id } } }';
+const SWITCH_OFF = 'mutation ($ids: [ID!]!) { enableSchedules(ids: $ids, enabled: false) { id } }';
+
+describe('what starts runs', () => {
+  it('lets contributors start and schedule the exports of shared connections alone', async () => {
+    await using engine = await startEngine();
+    const { sluice, sandbox } = engine;
+    const own = await exportOf(engine, people(2));
+    const other = await connectedConnection(sluice, sandbox);
+    const foreign = await exportOf({ ...engine, connectionId: other }, people(2));
+    await share(sluice, engine.connectionId, true);
+    const contributor = await signedInAs(sluice, 'CONTRIBUTOR');
+    const { runAllExports } = await contributor.query<{ runAllExports: unknown }>(RUN_ALL);
+    expect(runAllExports).toEqual([{ export: { id: own } }]);
+    // All or none.
+    await expect(contributor.query(SWITCH_OFF, { ids: [own, foreign] })).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+    });
+    await contributor.query(SWITCH_OFF, { ids: [own] });
+    const [off] = await auditOf(sluice, `action: "enableSchedules", subjectId: "${own}"`);
+    expect(off?.detail?.changes).toMatchObject({
+      schedule: { old: { enabled: true }, new: { enabled: false } },
+    });
+  });
+
+  it('writes down calls of triggers and the run that they started, but no secret', async () => {
+    await using engine = await startEngine();
+    const { sluice } = engine;
+    const exportId = await exportOf(engine, people(2));
+    const trigger = await createTrigger(sluice, exportId);
+    const { runId } = (await call(sluice, trigger, 'a')).body;
+    await call(sluice, trigger, 'a');
+    const events = await auditOf(sluice, 'action: "callTrigger"');
+    const common = {
+      actor: null,
+      result: 'OK',
+      clientAddress: expect.stringContaining('127.0.0.1') as unknown,
+    };
+    expect(events).toMatchObject([
+      {
+        ...common,
+        subjectType: 'Trigger',
+        subjectId: trigger.id,
+        detail: { exportId, runId, duplicate: true },
+      },
+      {
+        ...common,
+        subjectType: 'Trigger',
+        subjectId: trigger.id,
+        detail: { exportId, runId, duplicate: false },
+      },
+      { ...common, subjectType: 'ExportRun', subjectId: runId, detail: { exportId } },
+    ]);
+    expect(JSON.stringify(await auditOf(sluice))).not.toContain(trigger.secret);
+  });
+
+  it('keeps the secrets of triggers through a rotation of keys', async () => {
+    await using sandbox = await startTestSandbox();
+    await using folder = await temporaryFolder();
+    const withKeys = (...keys: string[]) =>
+      startSluice({ sandbox, folder: folder.path, env: { SLUICE_SECRET_KEY: keys.join(',') } });
+    const made = await (async () => {
+      await using sluice = await withKeys(OLD);
+      const connectionId = await connectedConnection(sluice, sandbox);
+      const exportId = await exportOf({ sluice, connectionId }, people(2));
+      return [await createTrigger(sluice, exportId), await createTrigger(sluice, exportId, 'BEARER')];
+    })();
+    const database = await openDatabase(join(folder.path, 'sluice.db'), dataModel);
+    const rotation = await rotateKeys({ database, secretBox: createSecretBox([NEW, OLD]) });
+    await database.close();
+    // The connection and the one that signs; of the other there is only a hash.
+    expect(rotation).toEqual({ resealed: 2, current: 0, unreadable: [] });
+    await using sluice = await withKeys(NEW);
+    const [signing] = made;
+    if (signing === undefined) throw new Error('There is no trigger.');
+    expect((await call(sluice, signing, 'a')).status).toBe(202);
+  });
+});
