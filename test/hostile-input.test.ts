@@ -251,13 +251,13 @@ describe('every input of the schema', () => {
 
   it.each(places(schema))(
     'has bounds: $operation, $path',
-    async ({ operation, argument, path, isList, type }) => {
+    async ({ operation, argument, path, isList, item, type }) => {
       const build = (value: unknown) => ({
         document: `${operation.split('.')[0]?.toLowerCase() ?? ''} ($value: ${type}) {
         ${operation.split('.')[1] ?? ''}(${others(operation, argument)}${argument}: $value) ${selection(operation)} }`,
         variables: { value: nest(path.slice(argument.length + 1), value, operation, argument) },
       });
-      const hostile = isList ? [Array<string>(1_001).fill('x')] : ['x'.repeat(1_001), 'a\0b', 'a\ud800b'];
+      const hostile = isList ? [Array<string>(1_001).fill(item)] : ['x'.repeat(1_001), 'a\0b', 'a\ud800b'];
       for (const value of hostile) {
         const { document, variables } = build(value);
         const { body } = await sluice.request(document, variables);
@@ -356,6 +356,8 @@ interface Place {
   /** Of the argument: `input.mapping.email`. */
   readonly path: string;
   readonly isList: boolean;
+  /** What such a list may hold, or such a text. */
+  readonly item: string;
   /** Of the argument. */
   readonly type: string;
 }
@@ -365,14 +367,14 @@ function places(schema: Schema): Place[] {
   const operations = (Object.keys(SAMPLES) as GraphQLOperation[]).filter(
     (name) => !name.startsWith('Subscription.'),
   );
-  const inside = (type: GraphQLInputType, path: string): { path: string; isList: boolean }[] => {
+  const inside = (type: GraphQLInputType, path: string): Pick<Place, 'path' | 'isList' | 'item'>[] => {
     if (isNonNullType(type)) return inside(type.ofType, path);
-    if (isListType(type)) return [{ path, isList: true }];
+    if (isListType(type)) return [{ path, isList: true, item: itemOf(type.ofType) }];
     if (isInputObjectType(type)) {
       return Object.values(type.getFields()).flatMap((field) => inside(field.type, `${path}.${field.name}`));
     }
     return isSpecifiedScalarType(type) && ['String', 'ID'].includes(type.name)
-      ? [{ path, isList: false }]
+      ? [{ path, isList: false, item: 'x' }]
       : [];
   };
   return operations.flatMap((operation) =>
@@ -380,4 +382,9 @@ function places(schema: Schema): Place[] {
       inside(type, name).map((place) => ({ operation, argument: name, type: String(type), ...place })),
     ),
   );
+}
+
+function itemOf(type: GraphQLInputType): string {
+  if (isNonNullType(type)) return itemOf(type.ofType);
+  return 'getValues' in type ? (type.getValues()[0]?.name ?? '') : 'x';
 }
