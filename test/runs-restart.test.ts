@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import sqlite3 from 'sqlite3';
 import type { Sandbox } from '../sandbox/sandbox.js';
 import { exportOf, finish, held, imports, people, stoppedTime, wanted } from './helpers/engine.js';
 import { connectedConnection, startRun } from './helpers/flows.js';
@@ -31,6 +33,21 @@ async function goOn(folder: string, sandbox: Sandbox, runId: string, count = COU
   });
   expect(held(sandbox)).toEqual(wanted(count));
   expect(sandbox.summary().invariants.overlapsNotExcused).toBe(0);
+}
+
+/** Changes rows while no server runs. Answers how many. */
+async function changed(folder: string, sql: string): Promise<number> {
+  const database = new sqlite3.Database(join(folder, 'sluice.db'));
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  database.run(sql, function (error) {
+    if (error === null) resolve(this.changes);
+    else reject(error);
+  });
+  const changes = await promise;
+  await new Promise((closed) => {
+    database.close(closed);
+  });
+  return changes;
 }
 
 /** Watches the run until it is in the phase. */
@@ -91,6 +108,19 @@ describe('a run whose server is killed', () => {
     expect(imports(sandbox)).toEqual([]);
     await goOn(folder.path, sandbox, id, count);
     expect(imports(sandbox)).toHaveLength(count / 250);
+  });
+
+  it('when later batches had rows already and an earlier one had not, passes nobody over', async () => {
+    await using folder = await temporaryFolder();
+    await using sandbox = await startTestSandbox();
+    // The intents of several batches are committed together; the second request does not begin.
+    const death = { point: 'before the request of a batch', nth: 2 };
+    await using begun = await begin(folder.path, sandbox, COUNT, death);
+    const id = await begun.run();
+    expect(await begun.program.ended).toBeNull();
+    const last = '(SELECT MAX("id") FROM "batches")';
+    expect(await changed(folder.path, `DELETE FROM "batches" WHERE "id" = ${last} - 1 AND "id" > 2`)).toBe(1);
+    await goOn(folder.path, sandbox, id);
   });
 
   it('politely, in the middle of sending, ends within ten seconds and goes on after the next start', async () => {

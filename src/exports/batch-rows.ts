@@ -12,6 +12,9 @@ import { count } from './run-states.js';
  * that an ORM takes for each adds up to more than everything else.
  */
 
+/** The states of batches whose people are not all decided. */
+export const UNDECIDED = [BatchState.PLANNED, BatchState.SENDING, BatchState.ACCEPTED];
+
 /** A batch without the number that its row will have. */
 export type NewBatch = Omit<Batch, 'id'>;
 
@@ -93,10 +96,7 @@ export async function writeBatches(manager: EntityManager, batches: readonly Bat
   );
 }
 
-/**
- * Gives contacts that must wait for another run's batch a row of their own: whoever takes the run up goes on in the
- * ledger after its last row, and would pass over what has none.
- */
+/** Gives contacts a row of their own before they are sent. */
 export async function planBatch(
   { manager }: Transaction,
   run: ExportRun,
@@ -107,17 +107,4 @@ export async function planBatch(
   const [batch] = await insertBatches(manager, [newBatch(run, entries, BatchState.PLANNED, at)]);
   if (batch === undefined) throw new Error('The batch was not written');
   return batch;
-}
-
-/** Where the batches of a run have got to in the ledger: those of people who were looked up first, or the others. */
-export async function lastKeyTaken(
-  reader: EntityManager,
-  run: ExportRun,
-  { checked }: { checked: boolean },
-): Promise<string> {
-  const [row] = await reader.query<[{ last: string | null }]>(
-    `SELECT MAX("toKey") AS "last" FROM "batches" WHERE "runId" = $1 AND ${checked ? '' : 'NOT '}"checked"`,
-    [run.id],
-  );
-  return row.last ?? '';
 }

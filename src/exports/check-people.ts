@@ -1,15 +1,18 @@
+import { In } from 'typeorm';
 import { RefusedContactsError, RetryLaterError, type Membership } from '../destinations/destination.js';
+import { Batch } from '../entities/batch.js';
 import { LedgerTask } from '../entities/ledger.js';
 import { RejectionReason } from '../entities/rejection.js';
 import { callDestination } from './call-destination.js';
 import { admitEntries, doubtEntry } from './decide-entries.js';
-import { lastKeyTaken } from './batch-rows.js';
+import { UNDECIDED } from './batch-rows.js';
 import { formerAddresses } from './former-addresses.js';
 import { isRemovalUnderWay, removalsOf, type RemovalWindow } from './ledger.js';
 import { isHeldByAnotherRun, plannedAfter, type PlannedEntry } from './planned.js';
 import { rejectPeople, type Rejected } from './reject-people.js';
 import type { RunContext } from './run-context.js';
 import { addUp, count } from './run-states.js';
+import { takenRanges } from './taken-ranges.js';
 
 /*
  * Nobody who opted out is opted back in. The importer keeps to that by itself, but it also refuses those whom we took
@@ -35,7 +38,9 @@ export async function checkPeople(
 ): Promise<void> {
   const { run, services, limits } = context;
   const { reader } = services.database;
-  for (let cursor = await lastKeyTaken(reader, run, { checked: true }); ;) {
+  const batches = await reader.findBy(Batch, { runId: run.id, checked: true, state: In(UNDECIDED) });
+  const taken = takenRanges(batches);
+  for (let cursor = ''; ;) {
     const people = await plannedAfter(
       services.database.scanner,
       run,
@@ -46,7 +51,7 @@ export async function checkPeople(
     const last = people.at(-1);
     if (last === undefined) return;
     const admitted: PlannedEntry[] = [];
-    for (const entry of people) {
+    for (const entry of people.filter(taken.isFree)) {
       if (entry.task === LedgerTask.PUT_CHECKED || (await check(context, entry))) admitted.push(entry);
     }
     if (admitted.length > 0) admit(admitted.map((entry) => ({ ...entry, task: LedgerTask.PUT_CHECKED })));

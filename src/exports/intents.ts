@@ -28,14 +28,14 @@ export interface Parcel {
  */
 export type Intent =
   | { readonly batch: Batch; readonly credentials: Credentials }
-  | { readonly held: Batch }
+  | { readonly held: true }
   | { readonly batch: Batch; readonly wantedElsewhere: readonly PlannedEntry[] };
 
 /**
  * Proves that the run may go on and, if so, notes that the batch is about to be sent: in one transaction, so that no
  * request with profile data begins after a consent was withdrawn.
- * @returns the batch as `held` when another run's batch with one of the addresses has got ahead; the bell rings when
- *   that one is decided.
+ * @returns `held` when another run's batch with one of the addresses has got ahead; the bell rings when that one is
+ *   decided.
  * @throws {SendingEndedError} when the run may not go on: nothing is sent.
  */
 export type CommitIntent = (parcel: Parcel) => Promise<Intent>;
@@ -87,13 +87,13 @@ async function obstacleTo(
   { batch, entries }: Parcel,
 ): Promise<Intent | undefined> {
   const { run, services } = context;
-  const planned = async () =>
-    batch ?? (await planBatch(transaction, run, entries, new Date(services.clock.now())));
   if (context.hasCompany() && (await isHeldByAnotherRun(transaction.manager, run, entries))) {
-    return { held: await planned() };
+    return { held: true };
   }
   const wantedElsewhere = await leaversWantedElsewhere(context, transaction, entries);
-  return wantedElsewhere.length === 0 ? undefined : { batch: await planned(), wantedElsewhere };
+  if (wantedElsewhere.length === 0) return undefined;
+  const now = new Date(services.clock.now());
+  return { batch: batch ?? (await planBatch(transaction, run, entries, now)), wantedElsewhere };
 }
 
 /** Writes that requests begin, before they begin. @returns their batches, in the same order. */

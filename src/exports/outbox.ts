@@ -1,11 +1,11 @@
 import { In } from 'typeorm';
 import type { Contact } from '../destinations/destination.js';
 import { Batch, BatchState } from '../entities/batch.js';
-import { lastKeyTaken, planBatch } from './batch-rows.js';
 import { isHeldByAnotherRun, plannedAfter, plannedIn, type PlannedEntry } from './planned.js';
 import { contactOf } from './mapping.js';
 import type { RunContext } from './run-context.js';
 import type { Parcel } from './intents.js';
+import { takenRanges } from './taken-ranges.js';
 
 /** What one run has still to send, in the order in which it should go. */
 export interface Outbox {
@@ -49,6 +49,9 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
   );
   /** Parcels that wait for another run's batch; whatever decides it rings the bell. */
   const held: Parcel[] = [];
+  const undecided = [...accepted, ...unsent];
+  const taken = takenRanges(undecided.filter((batch) => !batch.checked));
+  const takenChecked = takenRanges(undecided.filter((batch) => batch.checked));
   let read: PlannedEntry[] = [];
   const readAfter = (key: string) => {
     const page = plannedAfter(scanner, run, key, READ_AHEAD);
@@ -57,9 +60,7 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
     return page;
   };
   /** The next page, which the database reads while the one before is sent; undefined: there is none. */
-  let next: Promise<PlannedEntry[]> | undefined = readAfter(
-    await lastKeyTaken(reader, run, { checked: false }),
-  );
+  let next: Promise<PlannedEntry[]> | undefined = readAfter('');
 
   const nextOfLedger = async (): Promise<Parcel | undefined> => {
     // Two more than fit: a contact that would be left alone gets company, because singles have a slower pace.
@@ -68,16 +69,12 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
       const page = await next;
       const last = page.at(-1);
       next = last === undefined || page.length < READ_AHEAD ? undefined : readAfter(last.emailKey);
-      read = read.concat(page);
+      read = read.concat(page.filter(taken.isFree));
     }
-    const taken = read.splice(0, howMany(context, read));
-    return taken.length === 0 ? undefined : newParcel(taken);
+    const stretch = taken.stretch(read);
+    const entries = read.splice(0, howMany(context, stretch === read.length ? read : read.slice(0, stretch)));
+    return entries.length === 0 ? undefined : newParcel(entries);
   };
-
-  const withRow = (entries: readonly PlannedEntry[]) =>
-    services.database.transact((transaction) =>
-      planBatch(transaction, run, entries, new Date(services.clock.now())),
-    );
 
   return {
     accepted,
@@ -91,14 +88,14 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
           if (parcel === undefined) return undefined;
           if (!context.hasCompany() || !(await isHeldByAnotherRun(reader, run, parcel.entries)))
             return parcel;
-          held.push({ ...parcel, batch: parcel.batch ?? (await withRow(parcel.entries)) });
+          held.push(parcel);
         }
         return undefined;
       },
       put: (parcels) => waiting.push(...parcels),
       pack: (entries) => {
         for (let left = entries; left.length > 0;) {
-          const count = howMany(context, left);
+          const count = howMany(context, left.slice(0, takenChecked.stretch(left)));
           waiting.push(newParcel(left.slice(0, count)));
           left = left.slice(count);
         }

@@ -27,7 +27,7 @@ export async function handOver(
   parcel: Parcel,
   intent: Intent,
 ): Promise<() => Promise<Handover>> {
-  if ('held' in intent) return () => Promise.resolve({ again: [{ ...parcel, batch: intent.held }] });
+  if ('held' in intent) return () => Promise.resolve({ again: [parcel] });
   const sent = { ...parcel, batch: intent.batch };
   if ('wantedElsewhere' in intent) return () => setFree(context, sent, intent.wantedElsewhere);
   try {
