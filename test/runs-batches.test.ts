@@ -36,8 +36,9 @@ describe('the batches of a run', () => {
     const calls = imports(engine.sandbox);
     const bytes = calls.map(({ body = '' }) => Buffer.byteLength(body));
     expect(Math.max(...bytes)).toBeLessThanOrEqual(MAX_BYTES);
-    // Not timid either: one contact more, some 8 kB, would not have fitted in.
-    expect(Math.min(...bytes.slice(0, -1))).toBeGreaterThan(MAX_BYTES - 8_200);
+    // Not timid either: but for the rest, one contact more, some 8 kB, would not have fitted in.
+    const [, ...full] = bytes.sort((a, b) => a - b);
+    expect(Math.min(...full)).toBeGreaterThan(MAX_BYTES - 8_200);
     expect(calls.every(({ status }) => status === 200)).toBe(true);
     expect(engine.sandbox.contact(emailOf(299))?.firstName).toBe(name);
   });
