@@ -6,6 +6,8 @@ export default {
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '^.+\\.ts$': '@swc/jest' },
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  globalSetup: '<rootDir>/test/helpers/postgres-setup.js',
+  globalTeardown: '<rootDir>/test/helpers/postgres-teardown.js',
   setupFiles: ['<rootDir>/test/helpers/errors-of-all-realms.js'],
   testTimeout: 30_000,
   maxWorkers: 2,
