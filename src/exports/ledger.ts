@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { execute, jsonTable } from '../bulk-sql.js';
+import { dialectOf, execute } from '../bulk-sql.js';
 import type { Database, Scanner } from '../database.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { Export, type LeaverPolicy } from '../entities/export.js';
@@ -64,7 +64,8 @@ export async function writeEntries(
   for (const alike of Map.groupBy(entries, stateOf).values()) await writeAlike(manager, run, alike);
 }
 
-const OWN = ['emailKey', 'profileId', 'wanted', 'filled'];
+const OWN_TYPES = { emailKey: 'text', profileId: 'text', wanted: 'text', filled: 'integer' } as const;
+const OWN = Object.keys(OWN_TYPES);
 const SHARED = ['plannedRun', 'task', 'gone', 'doubt', 'refusal'];
 
 function stateOf({ planned, task, gone, doubt, refusal }: NextEntry): string {
@@ -93,7 +94,7 @@ async function writeAlike(
     manager,
     `INSERT INTO "ledger_entries" ("ledgerId", "standing", "everSent", ${quoted(columns)})
      SELECT $1, ${Standing.NEVER_DELIVERED}, 0, ${SHARED.map((_, index) => `$${index + 2}`).join(', ')}, ${quoted(OWN)}
-     FROM ${jsonTable(`$${SHARED.length + 2}`, OWN)} AS "rows" WHERE TRUE
+     FROM ${dialectOf(manager).table(`$${SHARED.length + 2}`, OWN_TYPES)} AS "rows" WHERE TRUE
      ON CONFLICT ("ledgerId", "emailKey") DO UPDATE SET
        "delivered" = CASE WHEN "ledger_entries"."delivered" = '${AS_WANTED}' AND excluded."wanted" <> "ledger_entries"."wanted"
          THEN "ledger_entries"."wanted" ELSE "ledger_entries"."delivered" END,

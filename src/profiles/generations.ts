@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { jsonList } from '../bulk-sql.js';
+import { dialectOf } from '../bulk-sql.js';
 import type { Clock } from '../clock.js';
 import type { Database } from '../database.js';
 import { SegmentGeneration } from '../entities/segment.js';
@@ -37,7 +37,7 @@ export async function beginGeneration(services: { database: Database; clock: Clo
 export async function addMembers(manager: EntityManager, generation: number, ids: string): Promise<void> {
   await manager.query(
     `INSERT INTO "segment_members" ("generation", "profileId")
-     SELECT $1, value FROM ${jsonList('$2')} AS ids WHERE true ORDER BY value
+     SELECT $1, value FROM ${dialectOf(manager).list('$2')} AS ids WHERE true ORDER BY value
      ON CONFLICT DO NOTHING`,
     [generation, ids],
   );
@@ -50,7 +50,7 @@ export async function addMembers(manager: EntityManager, generation: number, ids
 export async function addProfiles(manager: EntityManager, generation: number, ids: string): Promise<void> {
   await manager.query(
     `INSERT INTO "segment_members" ("generation", "profileId")
-     SELECT $1, value FROM ${jsonList('$2')} AS ids
+     SELECT $1, value FROM ${dialectOf(manager).list('$2')} AS ids
      WHERE EXISTS (SELECT 1 FROM "profiles" WHERE "id" = value) ORDER BY value`,
     [generation, ids],
   );
@@ -67,7 +67,7 @@ export async function keepMembers(
     `INSERT INTO "segment_members" ("generation", "profileId")
      SELECT $1, "profileId" FROM "segment_members"
      WHERE "generation" = (SELECT "generation" FROM "segments" WHERE "name" = $2)
-       AND "profileId" IN ${jsonList('$3')}
+       AND "profileId" IN ${dialectOf(manager).list('$3')}
      ON CONFLICT DO NOTHING`,
     [segment.generation, segment.name, JSON.stringify(ids)],
   );
@@ -82,7 +82,7 @@ export async function removeSupersededGenerations(services: GenerationServices):
       `SELECT "id" FROM "segment_generations"
        WHERE "segmentId" IS NOT NULL
          AND "id" NOT IN (SELECT "generation" FROM "segments" WHERE "generation" IS NOT NULL)
-         AND "id" NOT IN ${jsonList('$1')}`,
+         AND "id" NOT IN ${dialectOf(manager).list('$1', 'integer')}`,
       [JSON.stringify(pinned)],
     );
   });

@@ -1,8 +1,9 @@
+import { mkdirSync } from 'node:fs';
 import type { Clock } from '../clock.js';
 import type { Config, IssuerConfig } from '../config.js';
 import { lapseConsents } from '../connections/consent-grace.js';
 import { CONSENT_STATEMENTS, type ConsentStatements } from '../connections/consent-statements.js';
-import { openDatabase } from '../database.js';
+import { openDatabase } from '../open-database.js';
 import { createDestinations } from '../destinations/registry.js';
 import { Role } from '../entities/user.js';
 import { createBell } from '../exports/bell.js';
@@ -62,7 +63,8 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     stopping,
     timeoutMs,
   });
-  const database = await openDatabase(config.databaseFile, dataModel);
+  mkdirSync(config.dataFolder, { recursive: true });
+  const database = await openDatabase(config.database, dataModel);
   const hub = createProgressHub({ reader: database.reader, clock, logger });
   const heldBell = createBell(clock);
   const queue = createInProcessQueue({ clock, logger });

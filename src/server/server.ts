@@ -47,7 +47,9 @@ export async function startServer(
       'sandbox hosts may be called over plain http; not for real data',
     );
   }
-  const release = await claimDatabase(config.databaseFile);
+  const { database } = config;
+  // Of a Postgres there may be as many servers as wanted.
+  const release = database.kind === 'sqlite' ? await claimDatabase(database.file) : () => Promise.resolve();
   const [stopping, closing] = [new AbortController(), new AbortController()];
   const surroundings = {
     clock,
