@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { systemClock } from '../../src/clock.js';
 import { openDatabase, type Database } from '../../src/database.js';
+import type { Queue } from '../../src/exports/queue.js';
 import type { RefreshServices } from '../../src/jobs/work-refresh.js';
 import { createLogger } from '../../src/logger.js';
 import { dataModel } from '../../src/server/data-model.js';
@@ -12,6 +13,13 @@ export async function openBeside(sluice: Sluice): Promise<Database & AsyncDispos
   return Object.assign(database, { [Symbol.asyncDispose]: () => database.close() });
 }
 
+const idleQueue: Queue = {
+  ring: () => Promise.resolve(),
+  start: () => undefined,
+  stop: () => Promise.resolve(),
+  depth: () => Promise.resolve({ waiting: 0, active: 0, oldestSeconds: 0 }),
+};
+
 /** What another process would start runs with; its queue works nothing, and nobody watches it. */
 export function servicesBeside(database: Database): RefreshServices {
   const nobody = () => Promise.reject(new Error('Nobody watches here.'));
@@ -19,7 +27,7 @@ export function servicesBeside(database: Database): RefreshServices {
     database,
     clock: systemClock,
     logger: createLogger('silent'),
-    queue: { ring: () => undefined, start: () => undefined, stop: () => Promise.resolve() },
+    queue: idleQueue,
     hub: { changed: () => undefined, subscribe: nobody as never, close: () => undefined },
     pinnedGenerations: () => Promise.resolve([]),
     closing: new AbortController().signal,
