@@ -17,13 +17,16 @@ const LOCK_TIMEOUT_MS = 60_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_AFTER_MS = 10_000;
 
+/** A write that went past `transact` would be a bug. */
+const READ_ONLY = '-c default_transaction_read_only=on';
+
 /** Names of our advisory locks: the first half says that they are ours. */
 const LOCKS = 0x53_4c;
 const EVERYTHING = 1;
 const MIGRATIONS = 2;
 
 /** bigint: what COUNT and SUM answer. None of ours is beyond what a number holds exactly. */
-const INT8 = 20;
+const INT8 = pg.types.builtins.INT8;
 
 /**
  * Opens a Postgres database and brings its tables up to date.
@@ -39,8 +42,8 @@ export async function openPostgres(
 ): Promise<Database> {
   const { entities } = model;
   const writing = sourceOf(url, CONNECTIONS.writing, model);
-  const reading = sourceOf(url, CONNECTIONS.reading, { entities });
-  const scanning = sourceOf(url, CONNECTIONS.scanning, {});
+  const reading = sourceOf(url, CONNECTIONS.reading, { entities }, READ_ONLY);
+  const scanning = sourceOf(url, CONNECTIONS.scanning, {}, READ_ONLY);
   const opened: DataSource[] = [];
   const closeAll = () => Promise.all(opened.map((source) => source.destroy()));
   try {
@@ -109,7 +112,12 @@ async function takeLocks(runner: QueryRunner, lane: string | undefined): Promise
   }
 }
 
-function sourceOf(url: string, poolSize: number, model: Partial<DataSourceOptions>): DataSource {
+function sourceOf(
+  url: string,
+  poolSize: number,
+  model: Partial<DataSourceOptions>,
+  options?: string,
+): DataSource {
   return new DataSource({
     ...(model as object),
     type: 'postgres',
@@ -123,12 +131,13 @@ function sourceOf(url: string, poolSize: number, model: Partial<DataSourceOption
       keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
       lock_timeout: LOCK_TIMEOUT_MS,
+      options,
     },
   });
 }
 
 const getTypeParser: typeof pg.types.getTypeParser = (oid, format) =>
-  Number(oid) === INT8 ? Number : (pg.types.getTypeParser(oid, format) as unknown);
+  oid === INT8 ? Number : (pg.types.getTypeParser(oid, format) as unknown);
 
 /** Several processes may start at once: only one of them changes tables, and the others find that it is done. */
 async function oneAtATime(url: string, work: () => Promise<unknown>): Promise<void> {

@@ -10,18 +10,18 @@ export interface Turnstile {
  * lock.
  */
 export function createTurnstile(): Turnstile {
-  const last = new Map<string, Promise<void>>();
+  const last = new Map<string, Promise<undefined>>();
   return {
     pass: async (name, work) => {
       const before = last.get(name);
-      const end = Promise.withResolvers<void>();
+      const end = Promise.withResolvers<undefined>();
       last.set(name, end.promise);
       await before;
       try {
         return await work();
       } finally {
         if (last.get(name) === end.promise) last.delete(name);
-        end.resolve();
+        end.resolve(undefined);
       }
     },
     idle: async () => {

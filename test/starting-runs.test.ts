@@ -1,8 +1,6 @@
 import { createSecretBox } from '../src/security/secret-box.js';
 import { rotateKeys } from '../src/security/rotate-keys.js';
-import { openDatabase } from '../src/database.js';
-import { dataModel } from '../src/server/data-model.js';
-import { join } from 'node:path';
+import { openIn } from './helpers/databases.js';
 import { exportOf, people, startEngine } from './helpers/engine.js';
 import { connectedConnection } from './helpers/flows.js';
 import { share } from './helpers/operations.js';
@@ -80,7 +78,7 @@ describe('what starts runs', () => {
       const exportId = await exportOf({ sluice, connectionId }, people(2));
       return [await createTrigger(sluice, exportId), await createTrigger(sluice, exportId, 'BEARER')];
     })();
-    const database = await openDatabase(join(folder.path, 'sluice.db'), dataModel);
+    const database = await openIn(folder.path);
     const rotation = await rotateKeys({ database, secretBox: createSecretBox([NEW, OLD]) });
     await database.close();
     // The connection and the one that signs; of the other there is only a hash.

@@ -1,16 +1,14 @@
-import { join } from 'node:path';
 import { systemClock } from '../../src/clock.js';
-import { openDatabase, type Database } from '../../src/database.js';
+import type { Database } from '../../src/database.js';
 import type { Queue } from '../../src/exports/queue.js';
 import type { RefreshServices } from '../../src/jobs/work-refresh.js';
 import { createLogger } from '../../src/logger.js';
-import { dataModel } from '../../src/server/data-model.js';
+import { openIn } from './databases.js';
 import type { Sluice } from './sluice.js';
 
 /** The server's database, opened beside it as by another process. */
 export async function openBeside(sluice: Sluice): Promise<Database & AsyncDisposable> {
-  const database = await openDatabase(join(sluice.folder, 'sluice.db'), dataModel);
-  return Object.assign(database, { [Symbol.asyncDispose]: () => database.close() });
+  return openIn(sluice.folder);
 }
 
 const idleQueue: Queue = {

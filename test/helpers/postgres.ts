@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import pg from 'pg';
+import { openDatabase } from '../../src/open-database.js';
+import { dataModel } from '../../src/server/data-model.js';
 import { noteStart, noteStop } from './leaks.js';
 
 /** What the keeper of this test run tells (postgres-keeper.js). */
@@ -45,8 +47,8 @@ export async function createPostgresDatabase(): Promise<PostgresDatabase> {
 
 /** Brings a fresh database up to date. */
 async function migrate(url: string): Promise<void> {
-  // Filled in when src/database.ts opens Postgres.
-  await withClient(url, (client) => client.query('SELECT 1'));
+  const database = await openDatabase({ kind: 'postgres', url }, dataModel);
+  await database.close();
 }
 
 /** Made by whoever comes first. Its text is sorted as people sort, so that a missing COLLATE "C" shows. */

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
+import { settingsFor } from './databases.js';
 import { Sluice, TEST_TOKEN } from './sluice.js';
 
 /** As `npm run build` leaves it; `npm test` builds first. */
@@ -32,7 +33,7 @@ export async function startProgram(
   const child = spawn(process.execPath, [...(death === undefined ? [] : deathFlags(folder, death)), MAIN], {
     env: {
       PORT: '0',
-      DATABASE_URL: `sqlite:${folder}/sluice.db`,
+      ...(await settingsFor(folder)),
       SLUICE_ADMIN_TOKEN: TEST_TOKEN,
       SLUICE_SANDBOX_HOSTS: sandbox.host,
       SLUICE_SANDBOX_TIME_SCALE: '100000',

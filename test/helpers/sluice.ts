@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -12,6 +12,7 @@ import type { Ticker } from '../../src/jobs/ticker.js';
 import { createLogger, type Logger } from '../../src/logger.js';
 import { DOOR_LIMITS, type DoorLimits } from '../../src/server/limits.js';
 import { startServer, type Server } from '../../src/server/server.js';
+import { removeFolder, settingsFor } from './databases.js';
 import { noteStart, noteStop } from './leaks.js';
 
 export interface SluiceOptions {
@@ -67,7 +68,7 @@ export async function startSluice(options: SluiceOptions = {}): Promise<Sluice> 
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'sluice-')));
   const config = readConfig({
     PORT: '0',
-    DATABASE_URL: `sqlite:${join(folder, 'sluice.db')}`,
+    ...(await settingsFor(folder)),
     SLUICE_ADMIN_TOKEN: TEST_TOKEN,
     ...(options.sandbox && {
       SLUICE_SANDBOX_HOSTS: options.sandbox.host,
@@ -95,7 +96,7 @@ export async function startSluice(options: SluiceOptions = {}): Promise<Sluice> 
 /** A data folder that outlives a server, for tests that start another one on it. */
 export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
   const path = await mkdtemp(join(tmpdir(), 'sluice-'));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+  return { path, [Symbol.asyncDispose]: () => removeFolder(path) };
 }
 
 type LogLine = Record<string, unknown>;
@@ -191,7 +192,7 @@ export class Sluice implements AsyncDisposable {
     noteStop(this);
     await this.#subscriptions?.dispose();
     await this.server.stop();
-    if (this.ownsFolder) await rm(this.folder, { recursive: true, force: true });
+    if (this.ownsFolder) await removeFolder(this.folder);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
