@@ -159,10 +159,7 @@ async function ringElsewhere(
   const queued = { exportId, account: Not(account), state: ExportRunState.QUEUED };
   const next = await database.reader.findOneBy(ExportRun, queued);
   if (next === null) return;
-  await database.transact((transaction) => {
-    queue.ring(transaction, next.account);
-    return Promise.resolve();
-  });
+  await database.transact((transaction) => queue.ring(transaction, next.account));
 }
 
 /**
