@@ -2,6 +2,7 @@ import { Batch, BatchState } from '../src/entities/batch.js';
 import { ExportRun } from '../src/entities/export-run.js';
 import { insertBatches, newBatch } from '../src/exports/batch-rows.js';
 import { createDecide } from '../src/exports/decisions.js';
+import { beginTenure } from '../src/exports/fence.js';
 import type { WantedContact } from '../src/exports/mapping.js';
 import { plannedAfter } from '../src/exports/planned.js';
 import { RunMovedError } from '../src/exports/run-states.js';
@@ -27,7 +28,11 @@ async function threeBatches({ database, run, plan }: RunRows) {
     subscribe: () => Promise.reject(new Error('nobody watches')),
     close: () => undefined,
   };
-  return { batches, decide: createDecide({ database, hub }, run), told: () => told };
+  return {
+    batches,
+    decide: createDecide({ database, hub, tenure: await beginTenure(database, run.account) }, run),
+    told: () => told,
+  };
 }
 
 const settled = (batch: Batch) => ({

@@ -4,6 +4,7 @@ import { authenticate } from './authenticate.js';
 import type { Principal } from './principal.js';
 import { RefusedSignInError } from './refused-sign-in.js';
 import type { SignInServices } from './services.js';
+import { NOTES_LANE } from '../lanes.js';
 
 /**
  * Lets somebody in through a door, or writes down that they were refused.
@@ -48,7 +49,7 @@ export function createSignIn(services: SignInServices): SignIn {
       detail: { reason: refusal.message, ...(unwritten > 0 && { unwrittenBefore: unwritten }) },
     };
     try {
-      await services.database.transact(({ manager }) => record(manager, entry));
+      await services.database.transact(({ manager }) => record(manager, entry), NOTES_LANE);
     } catch (error: unknown) {
       // A full disk must not turn a refusal into something else.
       services.logger.error({ why: describeError(error) }, 'a refused sign-in was not written down');

@@ -4,6 +4,7 @@ import { NO_SUBJECT, record } from '../audit/record.js';
 import { describeError, SluiceError } from '../errors.js';
 import type { Context } from './context.js';
 import { wrapFields } from './wrap-fields.js';
+import { NOTES_LANE } from '../lanes.js';
 
 /**
  * Writes down every mutation that is refused or fails. One that succeeds writes itself down, in the transaction that does
@@ -54,7 +55,7 @@ async function writeDown(
     ...(field !== undefined && { detail: { field } }),
   };
   try {
-    await services.database.transact(({ manager }) => record(manager, entry));
+    await services.database.transact(({ manager }) => record(manager, entry), NOTES_LANE);
   } catch (failure: unknown) {
     // The caller is told what was wrong with the request, not with this.
     services.logger.error(

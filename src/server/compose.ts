@@ -11,7 +11,6 @@ import { pinnedGenerations } from '../exports/generations.js';
 import { createProgressHub } from '../exports/progress-hub.js';
 import { createConsentWatch } from '../jobs/consent-watch.js';
 import { createHeldRunsWatch } from '../jobs/held-runs.js';
-import { createInProcessQueue } from '../jobs/in-process-queue.js';
 import { createRefresher } from '../jobs/refresher.js';
 import { createScheduler } from '../jobs/scheduler.js';
 import type { Ticker } from '../jobs/ticker.js';
@@ -19,12 +18,14 @@ import type { Logger } from '../logger.js';
 import { createIssuer, type IssuerRules } from '../people/issuer.js';
 import { createSessions } from '../people/sessions.js';
 import { createSignIn } from '../people/sign-in.js';
+import { createSweep } from '../profiles/generations.js';
 import type { Services } from '../schema/services.js';
 import { createSecretBox } from '../security/secret-box.js';
 import { loadSecretKeys } from '../security/secret-keys.js';
 import { createCallRate } from '../webhooks/call-rate.js';
 import { createForgetting } from '../webhooks/forget-calls.js';
 import { createDecoys } from '../webhooks/trigger-secrets.js';
+import { openBetweenProcesses } from './between-processes.js';
 import { dataModel } from './data-model.js';
 
 /** What comes from outside, so that tests can bring their own time. */
@@ -65,10 +66,15 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
   });
   mkdirSync(config.dataFolder, { recursive: true });
   const database = await openDatabase(config.database, dataModel);
-  const wire = await openWire(config, { clock, logger });
+  const between = await openBetweenProcesses(config.database, { clock, logger }).catch(
+    async (error: unknown) => {
+      await database.close();
+      throw error;
+    },
+  );
+  const { wire, accounts: queue, refreshes: refreshQueue } = between;
   const hub = createProgressHub({ reader: database.reader, clock, logger, wire });
   const heldBell = createBell(clock);
-  const queue = createInProcessQueue({ clock, logger });
   const sessions = createSessions({ reader: database.reader, clock, logger, wire });
   const issuer = config.issuer && createIssuer({ database, clock, logger, sessions }, rulesOf(config.issuer));
   const consentRules = {
@@ -76,7 +82,7 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     graceMs: config.consentGraceDays * DAY_MS,
   };
   const refreshing = { database, clock, logger, queue, hub, closing, pinnedGenerations };
-  const refresher = createRefresher(refreshing);
+  const refresher = createRefresher({ ...refreshing, refreshQueue });
   return {
     database,
     clock,
@@ -87,12 +93,13 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     destinations,
     hub,
     queue,
+    between,
     heldBell,
-    heldRuns: createHeldRunsWatch({ database, clock, logger, queue, hub, heldBell }),
+    heldRuns: createHeldRunsWatch({ database, clock, logger, queue, hub, heldBell, wire }),
     sessions,
     issuer,
     signIn: createSignIn({ database, clock, logger, issuer }),
-    consentWatch: createConsentWatch({ clock, logger }, () =>
+    consentWatch: createConsentWatch({ clock, logger, wire }, () =>
       lapseConsents({ database, clock, logger, consentRules }),
     ),
     refresher,
@@ -100,7 +107,10 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
       ...refreshing,
       refresher,
       ticker,
-      chores: [createForgetting({ database, clock })],
+      chores: [
+        createForgetting({ database, clock }),
+        ...(wire.isShared ? [createSweep({ database, clock, pinnedGenerations })] : []),
+      ],
     }),
     decoys: createDecoys({ secretBox }),
     callRate: createCallRate(clock, config.triggerCallsPerMinute),

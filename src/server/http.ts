@@ -17,7 +17,7 @@ import type { DoorLimits } from './limits.js';
 import { createSlowBodies } from './slow-bodies.js';
 
 export interface HttpParts {
-  readonly config: Pick<Config, 'corsOrigins' | 'production'>;
+  readonly config: Pick<Config, 'corsOrigins' | 'production' | 'process'>;
   readonly services: Services;
   readonly apollo: ApolloServer<Context>;
   readonly inFlight: InFlight;
@@ -42,6 +42,7 @@ export function createHttpApp({ config, services, apollo, inFlight, entrance, li
     response.json({ status: 'ok' });
   });
   app.get('/readyz', readiness(services));
+  if (config.process === 'worker') app.use(onlyWorks);
   app.use(async (request, _response, next) => {
     await entrance.knock(request);
     next();
@@ -72,6 +73,13 @@ export function createHttpApp({ config, services, apollo, inFlight, entrance, li
 
 /** Answers are data: nothing may be loaded or run on their behalf, and no page may show them in a frame. */
 const NOTHING_LOADS = { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] };
+
+const onlyWorks: RequestHandler = () => {
+  throw new NotFoundError(
+    'address',
+    'This process only works (SLUICE_PROCESS=worker): there are GET /healthz and GET /readyz. Ask one that serves.',
+  );
+};
 
 /** RFC 9112, 3.2. */
 const requireHost: RequestHandler = (request, response, next) => {
