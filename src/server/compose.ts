@@ -65,10 +65,11 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
   });
   mkdirSync(config.dataFolder, { recursive: true });
   const database = await openDatabase(config.database, dataModel);
-  const hub = createProgressHub({ reader: database.reader, clock, logger });
+  const wire = await openWire(config, { clock, logger });
+  const hub = createProgressHub({ reader: database.reader, clock, logger, wire });
   const heldBell = createBell(clock);
   const queue = createInProcessQueue({ clock, logger });
-  const sessions = createSessions({ reader: database.reader, clock, logger });
+  const sessions = createSessions({ reader: database.reader, clock, logger, wire });
   const issuer = config.issuer && createIssuer({ database, clock, logger, sessions }, rulesOf(config.issuer));
   const consentRules = {
     statements: surroundings.consentStatements ?? CONSENT_STATEMENTS,
