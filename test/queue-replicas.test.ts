@@ -8,8 +8,9 @@ import { startBoss } from '../src/jobs/boss.js';
 import { createBossQueue } from '../src/jobs/boss-queue.js';
 import { createLogger } from '../src/logger.js';
 import { systemClock } from '../src/clock.js';
+import { NO_WIRE } from '../src/wire.js';
 import { createPostgresDatabase } from './helpers/postgres.js';
-import { createProbe, DEAF_WIRE, placeOnPostgres, type QueuePlace } from './helpers/queues.js';
+import { createProbe, placeOnPostgres, type QueuePlace } from './helpers/queues.js';
 
 /** As `npm run build` leaves it. */
 const PROCESS = 'dist/test/helpers/queue-process.js';
@@ -18,6 +19,8 @@ const PROCESS = 'dist/test/helpers/queue-process.js';
  * missed, 2 s until somebody looks.
  */
 const TAKE_OVER_MS = 20_000;
+/** The heartbeat is real time, and processes have to start besides. */
+const PATIENCE_MS = 90_000;
 
 function ring(database: Database, queue: Queue, ...accounts: string[]): Promise<void> {
   return database.transact(async (transaction) => {
@@ -146,8 +149,8 @@ describe('the queue of many processes', () => {
 
   it('rings it also where the wire loses the ring, and each ring', async () => {
     await using place = await placeOnPostgres();
-    const { probe } = await worker(place, { wire: DEAF_WIRE });
-    const api = await place.open({ wire: DEAF_WIRE });
+    const { probe } = await worker(place, { wire: NO_WIRE });
+    const api = await place.open({ wire: NO_WIRE });
     await ring(place.database, api, 'a');
     await probe.begun('a');
     const bell = probe.bell('a');
@@ -171,36 +174,44 @@ describe('the queue of many processes', () => {
     expect(performance.now() - startedAt).toBeLessThan(3_000);
   });
 
-  it('gives the accounts of a process that was killed to another', async () => {
-    await using place = await placeOnPostgres();
-    await using killed = await otherProcess(place.url);
-    const api = await place.open();
-    await ring(place.database, api, 'a', 'b');
-    await Promise.all([killed.until('works a'), killed.until('works b')]);
-    const { probe } = await worker(place);
-    const startedAt = performance.now();
-    killed.signal('SIGKILL');
-    await Promise.all([probe.begun('a'), probe.begun('b')]);
-    const tookMs = performance.now() - startedAt;
-    if (process.env.SLUICE_SHOW_FIGURES) process.stderr.write(`taken over after ${tookMs} ms\n`);
-    expect(tookMs).toBeLessThan(TAKE_OVER_MS);
-  });
+  it(
+    'gives the accounts of a process that was killed to another',
+    async () => {
+      await using place = await placeOnPostgres();
+      await using killed = await otherProcess(place.url);
+      const api = await place.open();
+      await ring(place.database, api, 'a', 'b');
+      await Promise.all([killed.until('works a'), killed.until('works b')]);
+      const { probe } = await worker(place);
+      const startedAt = performance.now();
+      killed.signal('SIGKILL');
+      await Promise.all([probe.begun('a'), probe.begun('b')]);
+      const tookMs = performance.now() - startedAt;
+      if (process.env.SLUICE_SHOW_FIGURES) process.stderr.write(`taken over after ${tookMs} ms\n`);
+      expect(tookMs).toBeLessThan(TAKE_OVER_MS);
+    },
+    PATIENCE_MS,
+  );
 
-  it('takes the accounts of a frozen process, which puts them down when it wakes and harms nobody', async () => {
-    await using place = await placeOnPostgres();
-    await using frozen = await otherProcess(place.url);
-    const api = await place.open();
-    await ring(place.database, api, 'a');
-    await frozen.until('works a');
-    const { probe } = await worker(place);
-    frozen.signal('SIGSTOP');
-    await probe.begun('a');
-    frozen.signal('SIGCONT');
-    await frozen.until('puts down a');
-    expect(probe.under()).toBe(1);
-    // The job is still the other's: it is neither removed nor given to anybody.
-    expect(await api.depth()).toEqual({ waiting: 0, active: 1, oldestSeconds: 0 });
-  });
+  it(
+    'takes the accounts of a frozen process, which puts them down when it wakes and harms nobody',
+    async () => {
+      await using place = await placeOnPostgres();
+      await using frozen = await otherProcess(place.url);
+      const api = await place.open();
+      await ring(place.database, api, 'a');
+      await frozen.until('works a');
+      const { probe } = await worker(place);
+      frozen.signal('SIGSTOP');
+      await probe.begun('a');
+      frozen.signal('SIGCONT');
+      await frozen.until('puts down a');
+      expect(probe.under()).toBe(1);
+      // The job is still the other's: it is neither removed nor given to anybody.
+      expect(await api.depth()).toEqual({ waiting: 0, active: 1, oldestSeconds: 0 });
+    },
+    PATIENCE_MS,
+  );
 
   it('goes on when its connections are cut', async () => {
     await using place = await placeOnPostgres();
@@ -240,7 +251,7 @@ describe('the queue of many processes', () => {
     await using database = await createPostgresDatabase();
     const logger = createLogger('silent');
     const bosses = await Promise.all(Array.from({ length: 5 }, () => startBoss(database.url, logger)));
-    const services = { wire: DEAF_WIRE, clock: systemClock, logger };
+    const services = { wire: NO_WIRE, clock: systemClock, logger };
     await Promise.all(bosses.map((boss) => createBossQueue('accounts', { boss, ...services })));
     expect(await rows(database.url, "SELECT name, policy FROM pgboss.queue WHERE name = 'accounts'")).toEqual(
       [{ name: 'accounts', policy: 'stately' }],

@@ -85,19 +85,17 @@ describe.each([
     expect(await queue.depth()).toEqual({ waiting: 0, active: 100, oldestSeconds: 0 });
   });
 
-  it('has an account that could not be worked tried again after a rest, and again', async () => {
+  it('has an account that could not be worked tried again after a rest', async () => {
     const clock = createManualClock();
     await using here = await place(clock);
     const { probe, ring } = await started(here);
     await ring('a');
-    for (const nth of [1, 2]) {
-      await probe.begun('a', nth);
-      probe.finish('a', new Error('The disk is full.'));
-      // On Postgres jobs rest by the machine's time.
-      await clock.pass(REST_MS);
-    }
-    await probe.begun('a', 3);
-  });
+    await probe.begun('a');
+    probe.finish('a', new Error('The disk is full.'));
+    // On Postgres it rests by the machine's time.
+    await clock.pass(REST_MS);
+    await probe.begun('a', 2);
+  }, 90_000);
 
   it('does not let it rest if it is rung for', async () => {
     await using here = await place(createManualClock());

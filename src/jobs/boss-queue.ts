@@ -3,18 +3,13 @@ import { systemClock, type Clock } from '../clock.js';
 import { createBell, type Bell } from '../exports/bell.js';
 import type { AccountWorker, Queue } from '../exports/queue.js';
 import type { Logger } from '../logger.js';
+import type { Wire } from '../wire.js';
 import { openBossJobs, type AccountJob } from './boss-jobs.js';
-
-/** Carries short texts to all processes. What it loses, the queue makes up for by polling. */
-export interface Wire {
-  readonly tell: (topic: string, payload: string) => void;
-  /** @returns what ends the listening. */
-  readonly hear: (topic: string, listener: (payload: string) => void) => () => void;
-}
 
 export interface BossQueueServices {
   readonly boss: PgBoss;
-  readonly wire: Wire;
+  /** What it loses, the queue makes up for by polling. */
+  readonly wire: Pick<Wire, 'tell' | 'hear'>;
   /** For the bells of the workers. The queue itself lives by the time of the machine and the database. */
   readonly clock: Clock;
   readonly logger: Logger;

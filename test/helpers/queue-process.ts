@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { systemClock } from '../../src/clock.js';
 import { createBossQueue } from '../../src/jobs/boss-queue.js';
 import { startBoss } from '../../src/jobs/boss.js';
+import { NO_WIRE } from '../../src/wire.js';
 import { createLogger } from '../../src/logger.js';
 
 /**
@@ -14,8 +15,7 @@ const logger = createLogger('silent');
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
 const boss = await startBoss(url, logger);
-const wire = { tell: () => undefined, hear: () => () => undefined };
-const queue = await createBossQueue('accounts', { boss, wire, clock: systemClock, logger });
+const queue = await createBossQueue('accounts', { boss, wire: NO_WIRE, clock: systemClock, logger });
 queue.start(async (account, _bell, signal) => {
   say(`works ${account}`);
   if (!signal.aborted) await once(signal, 'abort');

@@ -6,18 +6,21 @@ import { systemClock, type Clock } from '../../src/clock.js';
 import type { Database } from '../../src/database.js';
 import type { Bell } from '../../src/exports/bell.js';
 import type { Queue } from '../../src/exports/queue.js';
-import { createBossQueue, type Wire } from '../../src/jobs/boss-queue.js';
+import { createBossQueue } from '../../src/jobs/boss-queue.js';
 import { startBoss } from '../../src/jobs/boss.js';
 import { createInProcessQueue } from '../../src/jobs/in-process-queue.js';
 import { createLogger, type Logger } from '../../src/logger.js';
 import { openDatabase } from '../../src/open-database.js';
+import type { Wire } from '../../src/wire.js';
 import { createPostgresDatabase } from './postgres.js';
+
+type WireEnd = Pick<Wire, 'tell' | 'hear'>;
 
 /** A database, and queues over it as different processes would have them. */
 export interface QueuePlace extends AsyncDisposable {
   readonly database: Database;
   /** The queue of one more process. A place in one process has one. */
-  readonly open: (options?: { readonly wire?: Wire; readonly logger?: Logger }) => Promise<Queue>;
+  readonly open: (options?: { readonly wire?: WireEnd; readonly logger?: Logger }) => Promise<Queue>;
   /** Of Postgres only. */
   readonly url: string;
 }
@@ -51,12 +54,12 @@ export async function placeOnPostgres(clock: Clock = systemClock): Promise<Queue
   const { url, drop } = await createPostgresDatabase();
   const database = await openDatabase({ kind: 'postgres', url }, NO_TABLES);
   await database.transact(({ manager }) => manager.query(TASKS));
-  const shared = createWire();
+  const newEnd = createWire();
   const opened: (() => Promise<void>)[] = [];
   return {
     database,
     url,
-    open: async ({ wire = shared, logger = createLogger('silent') } = {}) => {
+    open: async ({ wire = newEnd(), logger = createLogger('silent') } = {}) => {
       const boss = await startBoss(url, logger);
       const queue = await createBossQueue('accounts', { boss, wire, clock, logger });
       opened.push(async () => {
@@ -73,21 +76,23 @@ export async function placeOnPostgres(clock: Clock = systemClock): Promise<Queue
   };
 }
 
-/** What is told is heard by everybody a moment later. */
-function createWire(): Wire {
-  const emitter = new EventEmitter();
-  emitter.setMaxListeners(0);
-  return {
-    tell: (topic, payload) => setImmediate(() => emitter.emit(topic, payload)),
-    hear: (topic, listener) => {
-      emitter.on(topic, listener);
-      return () => emitter.off(topic, listener);
-    },
+/** What one end tells, all others hear a moment later. */
+function createWire(): () => WireEnd {
+  const ends = new Set<EventEmitter>();
+  return () => {
+    const own = new EventEmitter();
+    ends.add(own);
+    return {
+      tell: (topic, about) => {
+        for (const end of ends) if (end !== own) setImmediate(() => end.emit(topic, about));
+      },
+      hear: (topic, listener) => {
+        own.on(topic, listener);
+        return () => own.off(topic, listener);
+      },
+    };
   };
 }
-
-/** Loses everything. */
-export const DEAF_WIRE: Wire = { tell: () => undefined, hear: () => () => undefined };
 
 /** A worker that notes what befalls it; each account is worked until `finish`, or a signal, ends it. */
 export interface Probe {
