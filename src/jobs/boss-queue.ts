@@ -9,7 +9,7 @@ import { openBossJobs, type AccountJob } from './boss-jobs.js';
 export interface BossQueueServices {
   readonly boss: PgBoss;
   /** What it loses, the queue makes up for by polling. */
-  readonly wire: Wire;
+  readonly wire: Pick<Wire, 'tell' | 'hear'>;
   /** For the bells of the workers. The queue itself lives by the time of the machine and the database. */
   readonly clock: Clock;
   readonly logger: Logger;
