@@ -42,6 +42,8 @@ export function createHttpApp({ config, services, apollo, inFlight, entrance, li
     response.json({ status: 'ok' });
   });
   app.get('/readyz', readiness(services));
+  // No token: whoever calls shows by the secret of the trigger that it may. Its size is looked at before it is counted.
+  app.post('/hooks/:triggerId', inFlight.track(hookRoute(services, entrance)));
   app.use(async (request, _response, next) => {
     await entrance.knock(request);
     next();
@@ -56,9 +58,6 @@ export function createHttpApp({ config, services, apollo, inFlight, entrance, li
 
   const profiles = inFlight.track(importRoute(services));
   app.put('/profiles', authenticated, mayImport(services), bodies.allowLong, profiles);
-
-  // No token: whoever calls shows by the secret of the trigger that it may.
-  app.post('/hooks/:triggerId', inFlight.track(hookRoute(services, entrance.addressOf)));
 
   app.use(() => {
     throw new NotFoundError(
