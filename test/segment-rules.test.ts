@@ -49,6 +49,7 @@ const bought = (operator: string, value?: unknown, more = {}) => ({
   ...more,
 });
 const folded = { ignoreCase: true };
+const many = (count: number, first = 0) => Array.from({ length: count }, (_, n) => `City ${first + n}`);
 
 describe('a rule', () => {
   let sluice: Sluice;
@@ -134,6 +135,9 @@ describe('a rule', () => {
     // What is clear without the value that cannot be read is clear.
     [{ any: [age('greaterThan', 1000), city('equals', 'Straße')] }, 'e'],
     [{ not: { all: [age('greaterThan', 1000), city('equals', 'Brno')] } }, 'abcdefg'],
+    // Lists are short, but there may be several.
+    [{ any: [city('in', many(100)), city('in', [...many(99, 100), 'Brno'])] }, 'a'],
+    [{ all: [city('notIn', many(100)), city('notIn', [...many(99, 100), 'Brno'])] }, 'bcdefg'],
     [{ all: [{ any: [{ not: { all: [{ any: [city('isEmpty')] }] } }] }] }, 'abcefg'],
   ])('combines: %j', async (rule, ids) => {
     expect((await preview(sluice, rule)).members.map(({ id }) => id).join('')).toBe(ids);
@@ -180,6 +184,8 @@ describe('a rule', () => {
     [city('contains', 5), 'rule.value', 'takes a text'],
     [city('in', 'x'), 'rule.value', 'takes a list'],
     [city('in', []), 'rule.value', 'The list has 0 values'],
+    [city('in', many(101)), 'rule.value', 'The list has 101 values'],
+    [city('notIn', many(101)), 'rule.value', 'The list has 101 values'],
     [city('in', ['x', 5]), 'rule.value', 'Some values are numbers'],
     [city('isEmpty', 'x'), 'rule.value', 'takes no value'],
     [city('between', ['a']), 'rule.value', 'between has 1 values'],

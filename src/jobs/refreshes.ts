@@ -10,7 +10,6 @@ import {
   RefreshStep,
   RefreshStepKind,
   RefreshStepState,
-  type RefreshTrigger,
 } from '../entities/refresh.js';
 import { Segment, SegmentKind, SegmentState } from '../entities/segment.js';
 import { newId } from '../ids.js';
@@ -46,7 +45,7 @@ export async function runningRefresh(manager: EntityManager): Promise<Refresh | 
 export async function beginRefresh(
   { clock }: { readonly clock: Clock },
   manager: EntityManager,
-  wish: { readonly trigger: RefreshTrigger; readonly requestedById: string | null },
+  wish: Pick<Refresh, 'trigger' | 'requestedById' | 'requestedFrom'>,
 ): Promise<Refresh> {
   const startedAt = new Date(clock.now());
   const refresh = Object.assign(new Refresh(), {

@@ -87,6 +87,7 @@ async function startDueRefresh(services: SchedulerServices): Promise<void> {
     const refresh = await beginRefresh(services, manager, {
       trigger: RefreshTrigger.SCHEDULE,
       requestedById: null,
+      requestedFrom: null,
     });
     afterCommit(() => {
       refresher.work(refresh);
