@@ -285,6 +285,18 @@ describe('a refused call', () => {
   });
 });
 
+describe('a call of an address that cannot be decoded', () => {
+  it('is not found, and no fault of ours', async () => {
+    await using sluice = await startSluice();
+    for (const path of ['/hooks/%zz', '/hooks/%E0%A4%A'])
+      expect(await post(sluice, path)).toMatchObject({
+        status: 404,
+        body: { errors: [{ extensions: { code: 'NOT_FOUND' } }] },
+      });
+    expect(sluice.log.filter(({ msg }) => msg === 'internal error')).toEqual([]);
+  });
+});
+
 describe('a call that could not be taken', () => {
   it('is in the audit, with the id under which the log has more', async () => {
     await using folder = await temporaryFolder();
