@@ -90,7 +90,8 @@ export function createRefresher(services: RefreshServices & { readonly refreshQu
           await record(manager, { ...event, subjectId: running.id, detail: { joined: true } });
           return running.id;
         }
-        const wish = { trigger: RefreshTrigger.ON_DEMAND, requestedById: actor.id };
+        const asked = { requestedById: actor.id, requestedFrom: actor.address };
+        const wish = { trigger: RefreshTrigger.ON_DEMAND, ...asked };
         const refresh = await begin(transaction, wish);
         await record(manager, { ...event, subjectId: refresh.id });
         return refresh.id;

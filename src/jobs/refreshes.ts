@@ -10,7 +10,6 @@ import {
   RefreshStep,
   RefreshStepKind,
   RefreshStepState,
-  type RefreshTrigger,
 } from '../entities/refresh.js';
 import { Segment, SegmentKind, SegmentState } from '../entities/segment.js';
 import { newId } from '../ids.js';
@@ -35,10 +34,7 @@ export const SEGMENT_INACTIVE: Problem = {
 };
 
 /** What asks for a refresh, and in whose name; null: nobody's, it was due. */
-export interface RefreshWish {
-  readonly trigger: RefreshTrigger;
-  readonly requestedById: string | null;
-}
+export type RefreshWish = Pick<Refresh, 'trigger' | 'requestedById' | 'requestedFrom'>;
 
 /** The refresh that is under way, if one is: there is one at most. */
 export async function runningRefresh(manager: EntityManager): Promise<Refresh | null> {

@@ -85,7 +85,8 @@ async function startDueRefresh(services: SchedulerServices): Promise<void> {
     if (schedule === null || !isDue(schedule) || (await runningRefresh(manager)) !== null) return;
     const next = nextDue(timetablesOf(schedule), clock.now());
     if (!(await moveOn(manager, RefreshSchedule, schedule.dueAt, next, { id: schedule.id }))) return;
-    await refresher.begin(transaction, { trigger: RefreshTrigger.SCHEDULE, requestedById: null });
+    const wish = { trigger: RefreshTrigger.SCHEDULE, requestedById: null, requestedFrom: null };
+    await refresher.begin(transaction, wish);
   });
 }
 

@@ -1,3 +1,4 @@
+import { createRation } from '../audit/ration.js';
 import { NO_SUBJECT, record } from '../audit/record.js';
 import { describeError } from '../errors.js';
 import { authenticate } from './authenticate.js';
@@ -13,34 +14,15 @@ import { NOTES_LANE } from '../lanes.js';
  */
 export type SignIn = (authorization: string | undefined, address: string | null) => Promise<Principal>;
 
-const WINDOW_MS = 60_000;
-/** Refusals that are written down one by one in that time; of those beyond only the number is. */
-const MAX_WRITTEN = 60;
-
-/** Who guesses tokens must not be able to fill the disk with what is written about it. */
-interface Window {
-  readonly startMs: number;
-  readonly refusals: number;
-}
-
 export function createSignIn(services: SignInServices): SignIn {
-  let window: Window = { startMs: 0, refusals: 0 };
-
-  /** @returns how many refusals went unwritten before this one; undefined: this one does too. */
-  const takePlace = (nowMs: number): number | undefined => {
-    const isOver = nowMs - window.startMs >= WINDOW_MS;
-    const unwritten = isOver ? Math.max(0, window.refusals - MAX_WRITTEN) : 0;
-    window = isOver ? { startMs: nowMs, refusals: 1 } : { ...window, refusals: window.refusals + 1 };
-    return window.refusals > MAX_WRITTEN ? undefined : unwritten;
-  };
+  const ration = createRation(services.clock);
 
   const writeDown = async (refusal: RefusedSignInError, address: string | null) => {
-    const nowMs = services.clock.now();
-    const unwritten = takePlace(nowMs);
+    const unwritten = ration.take();
     if (unwritten === undefined) return;
     const { userId = null } = refusal;
     const entry = {
-      at: new Date(nowMs),
+      at: new Date(services.clock.now()),
       actor: { id: userId, address },
       action: 'signIn',
       subjectType: 'User',

@@ -2,6 +2,7 @@ import type { GraphQLSchema } from 'graphql';
 import { ArgumentValidationError } from 'type-graphql';
 import { NO_SUBJECT, record } from '../audit/record.js';
 import { describeError, SluiceError } from '../errors.js';
+import { looksLikeId } from '../ids.js';
 import type { Context } from './context.js';
 import { wrapFields } from './wrap-fields.js';
 import { NOTES_LANE } from '../lanes.js';
@@ -72,12 +73,9 @@ function codeOf(error: unknown): { code: string; field?: string | undefined } {
   return { code: 'INTERNAL_SERVER_ERROR' };
 }
 
-/** Only what looks like an id of ours: whatever else stands there may be a secret in the wrong place. */
-const ID_OF_OURS = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
 function subjectOf(args: Record<string, unknown>): string {
   const ids = IDS.flatMap((name) => (typeof args[name] === 'string' ? [args[name]] : []));
-  return ids.find((id) => ID_OF_OURS.test(id)) ?? NO_SUBJECT;
+  return ids.find(looksLikeId) ?? NO_SUBJECT;
 }
 
 /** Of `[Export!]!`: `Export`. */

@@ -24,6 +24,7 @@ import { createSecretBox } from '../security/secret-box.js';
 import { loadSecretKeys } from '../security/secret-keys.js';
 import { createCallRate } from '../webhooks/call-rate.js';
 import { createForgetting } from '../webhooks/forget-calls.js';
+import { createRefusedCalls } from '../webhooks/refused-calls.js';
 import { createDecoys } from '../webhooks/trigger-secrets.js';
 import { openBetweenProcesses } from './between-processes.js';
 import { dataModel } from './data-model.js';
@@ -114,6 +115,7 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     }),
     decoys: createDecoys({ secretBox }),
     callRate: createCallRate(clock, config.triggerCallsPerMinute),
+    writeDownRefusedCall: createRefusedCalls({ database, clock, logger }),
     // Beside the database: a disk that has room for people's data, and is for its owner alone.
     scratchDirectory: config.dataFolder,
     runDeadlineMs: config.runDeadlineMinutes * MINUTE_MS,

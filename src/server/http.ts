@@ -36,6 +36,7 @@ export function createHttpApp({ config, services, apollo, inFlight, entrance, li
   app.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: NOTHING_LOADS } }));
   app.use(cors({ origin: [...config.corsOrigins], exposedHeaders: ['Retry-After', 'WWW-Authenticate'] }));
   app.use(requireHost);
+  app.use(requireReadablePath(entrance));
 
   // Not counted: whoever watches over the server must not take it for dead because of its other callers.
   app.get('/healthz', (_request, response) => {
@@ -43,6 +44,8 @@ export function createHttpApp({ config, services, apollo, inFlight, entrance, li
   });
   app.get('/readyz', readiness(services));
   if (config.process === 'worker') app.use(onlyWorks);
+  // No token: whoever calls shows by the secret of the trigger that it may. Its size is looked at before it is counted.
+  app.post('/hooks/:triggerId', inFlight.track(hookRoute(services, entrance)));
   app.use(async (request, _response, next) => {
     await entrance.knock(request);
     next();
@@ -58,14 +61,8 @@ export function createHttpApp({ config, services, apollo, inFlight, entrance, li
   const profiles = inFlight.track(importRoute(services));
   app.put('/profiles', authenticated, mayImport(services), bodies.allowLong, profiles);
 
-  // No token: whoever calls shows by the secret of the trigger that it may.
-  app.post('/hooks/:triggerId', inFlight.track(hookRoute(services, entrance.addressOf)));
-
   app.use(() => {
-    throw new NotFoundError(
-      'address',
-      'There are POST /graphql, PUT /profiles, POST /hooks/:triggerId, GET /healthz and GET /readyz.',
-    );
+    throw noSuchAddress();
   });
   app.use(errorHandler(services.logger));
   return app;
@@ -90,6 +87,34 @@ const requireHost: RequestHandler = (request, response, next) => {
   const { status, body } = badRequest(400, 'The request names no host.', 'Send the header "Host".');
   response.status(status).json(body);
 };
+
+/** The router decodes parts of the path, and what it cannot decode would pass for a fault of ours. */
+function requireReadablePath(entrance: Entrance): RequestHandler {
+  return async (request, _response, next) => {
+    if (isReadable(request.path)) {
+      next();
+      return;
+    }
+    await entrance.knock(request);
+    throw noSuchAddress();
+  };
+}
+
+function isReadable(path: string): boolean {
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function noSuchAddress(): NotFoundError {
+  return new NotFoundError(
+    'address',
+    'There are POST /graphql, PUT /profiles, POST /hooks/:triggerId, GET /healthz and GET /readyz.',
+  );
+}
 
 /** A page to try things out, for a browser that comes to look: it holds nothing of ours, so it needs no token. */
 function landingPage(graphql: RequestHandler): RequestHandler {
