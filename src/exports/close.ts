@@ -28,7 +28,8 @@ export async function closeRun(context: RunContext, skipped: Problem | null = nu
     const present = await manager.findOneBy(ExportRun, { id, attempt });
     if (present === null) throw new RunMovedError(id);
     Object.assign(run, present);
-    await manager.update(Batch, { runId: run.id, state: BatchState.PLANNED }, { state: BatchState.DROPPED });
+    const unsent = { runId: run.id, state: BatchState.PLANNED };
+    const { affected: dropped } = await manager.update(Batch, unsent, { state: BatchState.DROPPED });
     const badAddresses = await manager.countBy(Rejection, {
       runId: run.id,
       reason: In([RejectionReason.MISSING_EMAIL, RejectionReason.INVALID_EMAIL]),
@@ -43,7 +44,12 @@ export async function closeRun(context: RunContext, skipped: Problem | null = nu
       phase: null,
       finishedAt: new Date(services.clock.now()),
     });
-    afterCommit(() => services.hub.changed(run.id));
+    afterCommit(() => {
+      services.hub.changed(run.id);
+      services.metrics.runEnded(end.state);
+      services.metrics.decided({ notSent });
+      services.metrics.batchesBecame(BatchState.DROPPED, dropped ?? 0);
+    });
   });
 }
 

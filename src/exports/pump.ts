@@ -5,6 +5,8 @@ import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import { createBell, type Bell } from './bell.js';
 import { createDecide } from './decisions.js';
+import type { AccountMetrics } from './engine-metrics.js';
+import { meteredTurns } from './metered-turns.js';
 import { createPace, type PastRequest } from './pace.js';
 import type { Queue } from './queue.js';
 import {
@@ -24,7 +26,7 @@ interface PumpServices extends EngineServices {
 }
 
 /** What all runs of an account share. */
-type Budget = Pick<RunContext, 'pace' | 'turns'>;
+type Budget = Pick<RunContext, 'pace' | 'turns'> & { readonly metrics: AccountMetrics };
 
 /**
  * Works every run of one account until none is left, in one process at a time: the account's quotas are one budget, and
@@ -49,7 +51,9 @@ export async function pumpAccount(
 
   const budgetAt = async (limits: DestinationLimits): Promise<Budget> => {
     const pace = createPace(limits, await pastRequests(services, account, limits.batchQuota.windowMs));
-    return { pace, turns: createTurns(pace, services.clock) };
+    const metrics = services.metrics.openAccount(account, () => pace.share(services.clock.now()));
+    const turns = meteredTurns(createTurns(pace, services.clock), metrics, services.clock);
+    return { pace, turns, metrics };
   };
 
   const take = async (run: ExportRun) => {
@@ -57,14 +61,15 @@ export async function pumpAccount(
     const host = connection?.host ?? '';
     const destination = services.destinations[run.kind];
     const limits = destination.limits(host);
-    budget ??= await budgetAt(limits);
+    const { pace, turns } = (budget ??= await budgetAt(limits));
     await takeUp(services, run);
     const context: RunContext = {
       services,
       run,
       destination,
       limits,
-      ...budget,
+      pace,
+      turns,
       urgency: () => run.toSend - run.confirmed - run.rejected - run.unconfirmed,
       decide: createDecide(services, run),
       clockThere: () => destination.timeAt(host),
@@ -105,6 +110,7 @@ export async function pumpAccount(
     const taken = [...working.values()];
     for (const { context } of taken) shutDown(context);
     await Promise.all(taken.map(({ done }) => done));
+    budget?.metrics.close();
   }
   if (failures.length > 0) throw failures[0];
 }

@@ -11,6 +11,7 @@ import { ConflictError, ConnectionFailedError } from '../errors.js';
 import { newId } from '../ids.js';
 import { auditRun } from './audit-exports.js';
 import { connectionProblem } from './conditions.js';
+import type { EngineMetrics } from './engine-metrics.js';
 import type { ProgressHub } from './progress-hub.js';
 import type { Queue } from './queue.js';
 
@@ -18,6 +19,7 @@ export interface QueueRunServices {
   readonly clock: Clock;
   readonly queue: Queue;
   readonly hub: ProgressHub;
+  readonly metrics: EngineMetrics;
 }
 
 /** What starts a run, and how. */
@@ -74,7 +76,10 @@ export async function queueOrSkipRun(
   Object.assign(run, { state: ExportRunState.SKIPPED, problem, finishedAt: run.queuedAt });
   await manager.insert(ExportRun, run);
   await writeDown(services, manager, null, run, wish);
-  transaction.afterCommit(() => services.hub.changed(run.id));
+  transaction.afterCommit(() => {
+    services.hub.changed(run.id);
+    services.metrics.runEnded(run.state);
+  });
   return run;
 }
 

@@ -8,6 +8,7 @@ import type { Logger } from '../logger.js';
 import type { SecretBox } from '../security/secret-box.js';
 import type { Bell } from './bell.js';
 import type { Decide } from './decisions.js';
+import type { EngineMetrics } from './engine-metrics.js';
 import type { Pace } from './pace.js';
 import type { ProgressHub } from './progress-hub.js';
 import type { Turns } from './turns.js';
@@ -20,6 +21,7 @@ export interface EngineServices {
   readonly secretBox: SecretBox;
   readonly destinations: Destinations;
   readonly hub: ProgressHub;
+  readonly metrics: EngineMetrics;
   /** Rung whenever a run is held. */
   readonly heldBell: Bell;
   /** Where large work may spill over: on a disk, readable by nobody else. */

@@ -7,6 +7,7 @@ import { Export } from '../entities/export.js';
 import { Rejection, type RejectionReason } from '../entities/rejection.js';
 import { BadInputError, IdempotencyKeyReusedError, NotFoundError } from '../errors.js';
 import { auditRun } from './audit-exports.js';
+import type { EngineMetrics } from './engine-metrics.js';
 import type { Queue } from './queue.js';
 import { readPage, type Page, type PageRequest } from '../page.js';
 import type { ProgressHub } from './progress-hub.js';
@@ -19,6 +20,7 @@ export interface RunServices {
   readonly clock: Clock;
   readonly queue: Queue;
   readonly hub: ProgressHub;
+  readonly metrics: EngineMetrics;
 }
 
 const MAX_KEY_LENGTH = 200;
@@ -94,7 +96,10 @@ export async function cancelRun(services: RunServices, actor: SignedInActor, id:
     }
     await auditRun(manager, event, before, run);
     services.queue.ring(transaction, run.account);
-    transaction.afterCommit(() => services.hub.changed(id));
+    transaction.afterCommit(() => {
+      services.hub.changed(id);
+      if (isFinal(run.state)) services.metrics.runEnded(run.state);
+    });
     return run;
   });
 }

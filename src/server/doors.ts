@@ -9,6 +9,7 @@ import { createApollo } from './apollo.js';
 import { createEntrance } from './entrance.js';
 import { createErrorFormat } from './error-format.js';
 import { createGuards } from './graphql-guards.js';
+import type { Health } from './health-routes.js';
 import { createHttpApp } from './http.js';
 import { createInFlight } from './in-flight.js';
 import type { DoorLimits } from './limits.js';
@@ -30,7 +31,11 @@ const GRACE_MS = 3_000;
 const LOOK_INTERVAL_MS = 1_000;
 
 /** @throws if the port cannot be had. */
-export async function openDoors(config: Config, services: Services, limits: DoorLimits): Promise<Doors> {
+export async function openDoors(
+  config: Config,
+  services: Services & Health,
+  limits: DoorLimits,
+): Promise<Doors> {
   const schema = await createSchema(resolvers);
   const format = createErrorFormat(services.logger);
   const guards = createGuards(schema, { limits, introspection: config.introspection });

@@ -10,6 +10,7 @@ import { createContext, type Context } from '../schema/context.js';
 import type { Services } from '../schema/services.js';
 import type { Entrance } from './entrance.js';
 import { badRequest, errorHandler } from './error-format.js';
+import { healthRoutes, type Health } from './health-routes.js';
 import { hookRoute } from './hook-route.js';
 import { auditImport, importRoute } from './import-route.js';
 import type { InFlight } from './in-flight.js';
@@ -17,8 +18,8 @@ import type { DoorLimits } from './limits.js';
 import { createSlowBodies } from './slow-bodies.js';
 
 export interface HttpParts {
-  readonly config: Pick<Config, 'corsOrigins' | 'production'>;
-  readonly services: Services;
+  readonly config: Pick<Config, 'corsOrigins' | 'production' | 'metricsToken'>;
+  readonly services: Services & Health;
   readonly apollo: ApolloServer<Context>;
   readonly inFlight: InFlight;
   readonly entrance: Entrance;
@@ -37,11 +38,7 @@ export function createHttpApp({ config, services, apollo, inFlight, entrance, li
   app.use(cors({ origin: [...config.corsOrigins], exposedHeaders: ['Retry-After', 'WWW-Authenticate'] }));
   app.use(requireHost);
 
-  // Not counted: whoever watches over the server must not take it for dead because of its other callers.
-  app.get('/healthz', (_request, response) => {
-    response.json({ status: 'ok' });
-  });
-  app.get('/readyz', readiness(services));
+  app.use(healthRoutes({ ...services, metricsToken: config.metricsToken }));
   app.use(async (request, _response, next) => {
     await entrance.knock(request);
     next();
@@ -63,7 +60,7 @@ export function createHttpApp({ config, services, apollo, inFlight, entrance, li
   app.use(() => {
     throw new NotFoundError(
       'address',
-      'There are POST /graphql, PUT /profiles, POST /hooks/:triggerId, GET /healthz and GET /readyz.',
+      'There are POST /graphql, PUT /profiles, POST /hooks/:triggerId, GET /healthz, GET /readyz and GET /metrics.',
     );
   });
   app.use(errorHandler(services.logger));
@@ -121,11 +118,4 @@ function mayImport(services: Services): RequestHandler {
 
 function contextOf(response: Response): Context {
   return response.locals.context as Context;
-}
-
-function readiness({ database }: Services): RequestHandler {
-  return async (_request, response) => {
-    await database.reader.query('SELECT 1');
-    response.json({ status: 'ready' });
-  };
 }

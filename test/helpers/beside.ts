@@ -1,6 +1,8 @@
 import { join } from 'node:path';
+import { Registry } from 'prom-client';
 import { systemClock } from '../../src/clock.js';
 import { openDatabase, type Database } from '../../src/database.js';
+import { createEngineMetrics } from '../../src/exports/engine-metrics.js';
 import type { RefreshServices } from '../../src/jobs/work-refresh.js';
 import { createLogger } from '../../src/logger.js';
 import { dataModel } from '../../src/server/data-model.js';
@@ -21,6 +23,7 @@ export function servicesBeside(database: Database): RefreshServices {
     logger: createLogger('silent'),
     queue: { ring: () => undefined, start: () => undefined, stop: () => Promise.resolve() },
     hub: { changed: () => undefined, subscribe: nobody as never, close: () => undefined },
+    metrics: createEngineMetrics(new Registry(), systemClock),
     pinnedGenerations: () => Promise.resolve([]),
     closing: new AbortController().signal,
   };
