@@ -62,9 +62,10 @@ export async function pumpAccount(
     const destination = services.destinations[run.kind];
     const limits = destination.limits(host);
     const { pace, turns } = (budget ??= await budgetAt(limits));
-    await takeUp(services, run);
+    const ours = { ...services, logger: services.logger.child({ runId: run.id }) };
+    await takeUp(ours, run);
     const context: RunContext = {
-      services,
+      services: ours,
       run,
       destination,
       limits,
@@ -126,7 +127,7 @@ async function work(context: RunContext): Promise<void> {
     await workRun(context);
   } catch (error: unknown) {
     if (error instanceof ShutdownError || error instanceof RunMovedError) return;
-    context.services.logger.error({ runId: context.run.id, err: error }, 'a run broke');
+    context.services.logger.error({ err: error }, 'a run broke');
     context.problem ??= BROKEN;
     await endRun(context);
   }

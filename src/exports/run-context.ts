@@ -13,7 +13,7 @@ import type { Pace } from './pace.js';
 import type { ProgressHub } from './progress-hub.js';
 import type { Turns } from './turns.js';
 
-/** What the engine needs from the rest of the server. */
+/** What the engine needs from the rest of the server; within a run, every line of the logger carries its `runId`. */
 export interface EngineServices {
   readonly database: Database;
   readonly clock: Clock;

@@ -9,6 +9,7 @@ import { BadInputError, IdempotencyKeyReusedError, NotFoundError } from '../erro
 import { auditRun } from './audit-exports.js';
 import type { EngineMetrics } from './engine-metrics.js';
 import type { Queue } from './queue.js';
+import type { Logger } from '../logger.js';
 import { readPage, type Page, type PageRequest } from '../page.js';
 import type { ProgressHub } from './progress-hub.js';
 import { queueRun } from './queue-run.js';
@@ -18,6 +19,8 @@ import { isFinal, moveRun, UNFINISHED } from './run-states.js';
 export interface RunServices {
   readonly database: Database;
   readonly clock: Clock;
+  /** Of the request that asks: its lines tell which run it asked for. */
+  readonly logger: Logger;
   readonly queue: Queue;
   readonly hub: ProgressHub;
   readonly metrics: EngineMetrics;
@@ -99,6 +102,7 @@ export async function cancelRun(services: RunServices, actor: SignedInActor, id:
     transaction.afterCommit(() => {
       services.hub.changed(id);
       if (isFinal(run.state)) services.metrics.runEnded(run.state);
+      services.logger.info({ runId: id, state: run.state }, 'run is to end');
     });
     return run;
   });

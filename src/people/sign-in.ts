@@ -1,5 +1,6 @@
 import { NO_SUBJECT, record } from '../audit/record.js';
 import { describeError } from '../errors.js';
+import type { Logger } from '../logger.js';
 import { authenticate } from './authenticate.js';
 import type { Principal } from './principal.js';
 import { RefusedSignInError } from './refused-sign-in.js';
@@ -7,10 +8,15 @@ import type { SignInServices } from './services.js';
 
 /**
  * Lets somebody in through a door, or writes down that they were refused.
- * @param authorization the `Authorization` header, or what stands for it; @param address where the request came from.
+ * @param authorization the `Authorization` header, or what stands for it; @param address where the request came from;
+ *   @param logger the request's.
  * @throws {UnauthenticatedError} as `authenticate`.
  */
-export type SignIn = (authorization: string | undefined, address: string | null) => Promise<Principal>;
+export type SignIn = (
+  authorization: string | undefined,
+  address: string | null,
+  logger: Logger,
+) => Promise<Principal>;
 
 const WINDOW_MS = 60_000;
 /** Refusals that are written down one by one in that time; of those beyond only the number is. */
@@ -22,7 +28,7 @@ interface Window {
   readonly refusals: number;
 }
 
-export function createSignIn(services: SignInServices): SignIn {
+export function createSignIn(services: Omit<SignInServices, 'logger'>): SignIn {
   let window: Window = { startMs: 0, refusals: 0 };
 
   /** @returns how many refusals went unwritten before this one; undefined: this one does too. */
@@ -33,7 +39,7 @@ export function createSignIn(services: SignInServices): SignIn {
     return window.refusals > MAX_WRITTEN ? undefined : unwritten;
   };
 
-  const writeDown = async (refusal: RefusedSignInError, address: string | null) => {
+  const writeDown = async (refusal: RefusedSignInError, address: string | null, logger: Logger) => {
     const nowMs = services.clock.now();
     const unwritten = takePlace(nowMs);
     if (unwritten === undefined) return;
@@ -51,15 +57,15 @@ export function createSignIn(services: SignInServices): SignIn {
       await services.database.transact(({ manager }) => record(manager, entry));
     } catch (error: unknown) {
       // A full disk must not turn a refusal into something else.
-      services.logger.error({ why: describeError(error) }, 'a refused sign-in was not written down');
+      logger.error({ why: describeError(error) }, 'a refused sign-in was not written down');
     }
   };
 
-  return async (authorization, address) => {
+  return async (authorization, address, logger) => {
     try {
-      return await authenticate(services, authorization, address);
+      return await authenticate({ ...services, logger }, authorization, address);
     } catch (error: unknown) {
-      if (error instanceof RefusedSignInError) await writeDown(error, address);
+      if (error instanceof RefusedSignInError) await writeDown(error, address, logger);
       throw error;
     }
   };

@@ -82,7 +82,7 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
   const heldBell = createBell(clock);
   const queue = createInProcessQueue({ clock, logger });
   const sessions = createSessions({ reader, clock, logger });
-  const issuer = config.issuer && createIssuer({ database, clock, logger, sessions }, rulesOf(config.issuer));
+  const issuer = config.issuer && createIssuer({ database, clock, sessions }, rulesOf(config.issuer));
   const consentRules = {
     statements: surroundings.consentStatements ?? CONSENT_STATEMENTS,
     graceMs: config.consentGraceDays * DAY_MS,
@@ -104,7 +104,7 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     heldRuns: createHeldRunsWatch({ database, clock, logger, queue, hub, metrics, heldBell }),
     sessions,
     issuer,
-    signIn: createSignIn({ database, clock, logger, issuer }),
+    signIn: createSignIn({ database, clock, issuer }),
     consentWatch: createConsentWatch({ clock, logger }, () =>
       lapseConsents({ database, clock, logger, consentRules }),
     ),
