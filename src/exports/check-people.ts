@@ -71,6 +71,7 @@ async function check(context: RunContext, entry: PlannedEntry): Promise<boolean>
     if (problem === undefined) await admitEntries(manager, run, [entry.emailKey]);
     afterCommit(() => {
       addUp(run, added);
+      services.metrics.decided(added);
       services.hub.changed(run.id);
     });
   });

@@ -21,10 +21,11 @@ export async function askAboutPastBatches(context: RunContext): Promise<void> {
     const outcome = await callDestination(context, (credentials) =>
       destination.outcome(credentials, batch.receipt ?? ''),
     );
-    await transactAs(services, run, async ({ manager }) => {
+    await transactAs(services, run, async ({ manager, afterCommit }) => {
       await count(manager, run, {});
       if (outcome.state === 'COMPLETED') await learn(manager, context, batch, outcome);
       await manager.update(Batch, { id: batch.id }, { state: BatchState.RESOLVED });
+      afterCommit(() => services.metrics.batchesBecame(BatchState.RESOLVED));
     });
   }
 }

@@ -260,6 +260,7 @@ async function write(
     await work(manager);
     afterCommit(() => {
       addUp(run, added);
+      services.metrics.decided(added);
       services.hub.changed(run.id);
     });
   });

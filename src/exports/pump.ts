@@ -7,6 +7,8 @@ import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import { createBell, type Bell } from './bell.js';
 import { createDecide } from './decisions.js';
 import { beginTenure, RunTakenError } from './fence.js';
+import type { AccountMetrics } from './engine-metrics.js';
+import { meteredTurns } from './metered-turns.js';
 import { createPace, type PastRequest } from './pace.js';
 import type { Queue } from './queue.js';
 import {
@@ -26,7 +28,7 @@ interface PumpServices extends EngineServices {
 }
 
 /** What all runs of an account share. */
-type Budget = Pick<RunContext, 'pace' | 'turns'>;
+type Budget = Pick<RunContext, 'pace' | 'turns'> & { readonly metrics: AccountMetrics };
 
 /**
  * Works every run of one account until none is left, in one process at a time: the account's quotas are one budget, and
@@ -55,7 +57,9 @@ export async function pumpAccount(
       ...(await pastRequests(services, account, limits.batchQuota.windowMs)),
       ...unknownCalls(limits, services.clock.now()),
     ]);
-    return { pace, turns: createTurns(pace, services.clock) };
+    const metrics = services.metrics.openAccount(account, () => pace.share(services.clock.now()));
+    const turns = meteredTurns(createTurns(pace, services.clock), metrics, services.clock);
+    return { pace, turns, metrics };
   };
 
   const take = async (run: ExportRun) => {
@@ -63,14 +67,16 @@ export async function pumpAccount(
     const host = connection?.host ?? '';
     const destination = services.destinations[run.kind];
     const limits = destination.limits(host);
-    budget ??= await budgetAt(limits);
-    await takeUp(tenant, run);
+    const { pace, turns } = (budget ??= await budgetAt(limits));
+    const ours = { ...tenant, logger: services.logger.child({ runId: run.id }) };
+    await takeUp(ours, run);
     const context: RunContext = {
-      services: tenant,
+      services: ours,
       run,
       destination,
       limits,
-      ...budget,
+      pace,
+      turns,
       urgency: () => run.toSend - run.confirmed - run.rejected - run.unconfirmed,
       decide: createDecide(tenant, run),
       clockThere: () => destination.timeAt(host),
@@ -111,6 +117,7 @@ export async function pumpAccount(
     const taken = [...working.values()];
     for (const { context } of taken) shutDown(context);
     await Promise.all(taken.map(({ done }) => done));
+    budget?.metrics.close();
   }
   if (failures.length > 0) throw failures[0];
 }
@@ -128,7 +135,7 @@ async function work(context: RunContext): Promise<void> {
     // Nothing can be written about it here: the account is put down, and whoever has it next goes on.
     if (isDatabaseAway(error) || error instanceof RunTakenError) throw error;
     if (error instanceof ShutdownError || error instanceof RunMovedError) return;
-    context.services.logger.error({ runId: context.run.id, err: error }, 'a run broke');
+    context.services.logger.error({ err: error }, 'a run broke');
     context.problem ??= BROKEN;
     await endRun(context);
   }

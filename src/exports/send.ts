@@ -153,17 +153,14 @@ async function backOff(
   parcel: Parcel & { batch: Batch },
   error: RetryLaterError,
 ): Promise<Parcel> {
-  const { run, services } = context;
+  const { services } = context;
   context.trouble = problemOf(error);
   const surelyNotTaken = error.tooFast || error.afterMs !== undefined;
   if (surelyNotTaken) await replanBatch(context, parcel.batch);
   const failures = parcel.failures + 1;
   const waitMs = waitMsAfter(context, parcel, error);
   const dueAt = services.clock.now() + waitMs;
-  services.logger.warn(
-    { runId: run.id, batch: parcel.batch.id, failures, waitMs, why: error.message },
-    'batch delayed',
-  );
+  services.logger.warn({ batch: parcel.batch.id, failures, waitMs, why: error.message }, 'batch delayed');
   return { ...parcel, failures, dueAt };
 }
 

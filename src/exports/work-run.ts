@@ -76,7 +76,11 @@ export async function takeUp(services: EngineServices & Tenant, run: ExportRun):
     } else {
       await writeRun(manager, run, { attempt: run.attempt + 1 });
     }
-    afterCommit(() => services.hub.changed(run.id));
+    afterCommit(() => {
+      services.hub.changed(run.id);
+      const taken = { exportId: run.exportId, account: run.account, attempt: run.attempt };
+      services.logger.info(taken, 'run taken up');
+    });
   }, accountLane(run.account));
 }
 

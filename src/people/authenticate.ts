@@ -56,7 +56,7 @@ async function principalOf(
   const found = await findByToken(services, token);
   if (found !== undefined) return bearerOf(services, found);
   if (services.issuer !== undefined && looksLikeJwt(token))
-    return services.issuer.principalOf(token, address);
+    return services.issuer.principalOf(token, address, services.logger);
   throw isGarbledToken(token)
     ? new RefusedSignInError('The token was mistyped or cut short.', 'Copy the whole token and try again.')
     : new RefusedSignInError('The token is not valid.', ASK_FOR_ANOTHER);

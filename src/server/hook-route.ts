@@ -1,16 +1,15 @@
 import express, { type Request, type RequestHandler, type Response } from 'express';
 import { SluiceError } from '../errors.js';
 import { newId } from '../ids.js';
-import type { Logger } from '../logger.js';
 import type { CallRate } from '../webhooks/call-rate.js';
 import { recogniseCall, takeCall, type CallServices, type ProvenCall } from '../webhooks/receive-call.js';
 import { RefusedCallError } from '../webhooks/refused-call.js';
 import type { RefusedCall, WriteDownRefusedCall } from '../webhooks/refused-calls.js';
 import type { Entrance } from './entrance.js';
-import { badRequest } from './error-format.js';
+import { answerFailure, badRequest } from './error-format.js';
+import type { OpenRequest, Requests } from './requests.js';
 
 export interface HookServices extends CallServices {
-  readonly logger: Logger;
   readonly callRate: CallRate;
   readonly writeDownRefusedCall: WriteDownRefusedCall;
 }
@@ -43,9 +42,11 @@ class UnusableBodyError extends Error {
  */
 export function hookRoute(
   services: HookServices,
+  requests: Requests,
   { knock, addressOf }: Pick<Entrance, 'knock' | 'addressOf'>,
 ): RequestHandler {
   return async (request, response) => {
+    const opened = requests.of(request);
     const called = { triggerId: String(request.params.triggerId), address: addressOf(request) };
     let call: ProvenCall | undefined;
     const refuse = (refusal: Omit<RefusedCall, keyof typeof called>) =>
@@ -56,7 +57,7 @@ export function hookRoute(
       services.callRate.count(called.triggerId);
       refuseEncoded(encoding);
       call = await recogniseCall(services, { ...called, headers: headersOf(request), body });
-      response.status(202).json(await takeCall(services, call));
+      response.status(202).json(await takeCall({ ...services, logger: opened.logger }, call));
     } catch (error: unknown) {
       if (error instanceof SluiceError) {
         await refuse(refusalOf(error));
@@ -64,13 +65,12 @@ export function hookRoute(
       }
       if (error instanceof UnusableBodyError) {
         await refuse({ result: 'BAD_REQUEST', reason: error.message });
-        const { status, body } = badRequest(error.status, error.message, error.remedy);
-        response.status(status).json(body);
+        answerFailure(response, badRequest(error.status, error.message, error.remedy), opened);
         return;
       }
       const correlationId = newId();
-      services.logger.error({ correlationId, err: error }, 'a call of a trigger could not be taken');
-      answerUnavailable(response, correlationId);
+      opened.logger.error({ correlationId, err: error }, 'a call of a trigger could not be taken');
+      answerUnavailable(response, correlationId, opened);
       // After the answer: while the database is away, this may take as long as the call did.
       const reason = 'The call could not be taken; the log has more.';
       await refuse({ result: 'INTERNAL_SERVER_ERROR', reason, correlationId });
@@ -126,10 +126,10 @@ function headersOf(request: Request) {
   };
 }
 
-function answerUnavailable(response: Response, correlationId: string): void {
+function answerUnavailable(response: Response, correlationId: string, request: OpenRequest): void {
   const message = 'The call could not be taken just now.';
   const remedy = 'Send it again later, with the same webhook-id.';
   const extensions = { code: 'INTERNAL_SERVER_ERROR', remedy, correlationId };
-  response.setHeader('Retry-After', RETRY_AFTER_SECONDS);
-  response.status(503).json({ errors: [{ message, extensions }] });
+  const headers = { 'Retry-After': String(RETRY_AFTER_SECONDS) };
+  answerFailure(response, { status: 503, headers, body: { errors: [{ message, extensions }] } }, request);
 }

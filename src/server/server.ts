@@ -39,7 +39,8 @@ export async function startServer(
   overrides: Partial<Omit<Surroundings, 'stopping' | 'closing'> & { limits: DoorLimits }> = {},
 ): Promise<Server> {
   const { clock = systemClock, logger = createLogger(config.logLevel), consentStatements } = overrides;
-  const { limits = DOOR_LIMITS, destinationTimeoutMs, ticker = createCronTicker(logger) } = overrides;
+  const { limits = DOOR_LIMITS, destinationTimeoutMs, watchProcess } = overrides;
+  const { ticker = createCronTicker(logger) } = overrides;
   logger.info({ settings: describeConfig(config) }, 'starting');
   if (config.sandboxHosts.length > 0) {
     logger.warn(
@@ -57,6 +58,7 @@ export async function startServer(
     ticker,
     consentStatements,
     destinationTimeoutMs,
+    watchProcess,
     stopping: stopping.signal,
     closing: closing.signal,
   };
