@@ -3,9 +3,9 @@ import { DatabaseError } from 'pg';
 import type { Database, Scanner } from '../database.js';
 import { copyTable, readBack, type Contents } from './copy-table.js';
 import { MoveError } from './move-error.js';
-import { sizeOf, type TableSize } from './read-pages.js';
+import { sizeOf } from './read-pages.js';
 import { assertEmpty } from './target.js';
-import { tablesOf, type MovedTable } from './tables.js';
+import type { MovedTable } from './tables.js';
 
 export interface MoveStep {
   readonly phase: 'copying' | 'verifying';
@@ -23,8 +23,7 @@ export interface Move {
   readonly source: Database;
   /** A Postgres with the same tables. */
   readonly target: Database;
-  /** Tables into which the migrations themselves write: what they wrote is replaced. */
-  readonly filledByMigrations: readonly string[];
+  readonly tables: readonly MovedTable[];
   /** Cancels it; heard until the commit begins. */
   readonly signal: AbortSignal;
   readonly onStep: (step: MoveStep) => void;
@@ -37,65 +36,68 @@ export interface Move {
  * @throws {MoveError} if the target has rows, a value cannot be held, or something arrived otherwise than it was sent.
  * @throws the signal's reason, if it aborted in time.
  */
-export async function moveDatabase({
-  source,
-  target,
-  filledByMigrations,
-  signal,
-  onStep,
-}: Move): Promise<Moved> {
-  const { scanner } = source;
-  const tables = tablesOf(source.reader.connection.entityMetadatas);
+export async function moveDatabase(move: Move): Promise<Moved> {
+  const { source, target, tables, signal } = move;
   // One view of the file for all pages, whoever writes meanwhile.
-  await scanner.query('BEGIN');
+  await source.scanner.query('BEGIN');
   try {
     return await target.transact(async ({ manager }) => {
       // TypeORM has no COPY; its connection has.
       const client = (await manager.queryRunner?.connect()) as ClientBase;
-      await assertEmpty(
-        client,
-        tables.filter(({ name }) => !filledByMigrations.includes(name)),
-      );
-      for (const name of filledByMigrations) await client.query(`DELETE FROM "${name}"`);
-      const moved: { table: MovedTable; size: TableSize; read: Contents }[] = [];
-      for (const table of tables) {
-        const size = await sizeOf(scanner, table);
-        const tell = (rows: number) => {
-          onStep({ phase: 'copying', table: table.name, rows, of: size.rows });
-        };
-        const read = await copyTable({ source: scanner, client, signal }, table, size, tell).catch(
-          (error: unknown) => {
-            throw error instanceof DatabaseError ? refused(table, error) : error;
-          },
-        );
-        await countOn(scanner, client, table);
-        moved.push({ table, size, read });
-      }
-      for (const { table, size, read } of moved) {
-        signal.throwIfAborted();
-        // Statistics: the first server would else plan its statements for empty tables.
-        await client.query(`ANALYZE "${table.name}"`);
-        const held = await readBack(client, table, (rows) => {
-          onStep({ phase: 'verifying', table: table.name, rows, of: size.rows });
-        });
-        assertSame(table, size, read, held);
-      }
+      await assertEmpty(client, tables);
+      const read: Read[] = [];
+      for (const table of tables) read.push(await carryOver(move, client, table));
+      for (const contents of read) await verify(move, client, contents);
       signal.throwIfAborted();
-      return moved.map(({ table, read }) => ({ table: table.name, ...read }));
+      return read.map(({ table: { name }, rows, checksum }) => ({ table: name, rows, checksum }));
     });
   } finally {
-    await scanner.query('ROLLBACK');
+    await source.scanner.query('ROLLBACK');
   }
 }
 
-function assertSame(table: MovedTable, size: TableSize, read: Contents, held: Contents): void {
-  if (read.rows === size.rows && held.rows === read.rows && held.checksum === read.checksum) return;
-  const difference =
-    held.rows === size.rows
-      ? 'what was read and what Postgres holds have different checksums'
-      : `SQLite has ${size.rows} rows, ${read.rows} were read, Postgres holds ${held.rows}`;
+/** What was read of a table in SQLite. */
+interface Read extends Contents {
+  readonly table: MovedTable;
+  /** How many rows SQLite says there are. */
+  readonly counted: number;
+}
+
+async function carryOver(
+  { source: { scanner }, signal, onStep }: Move,
+  client: ClientBase,
+  table: MovedTable,
+): Promise<Read> {
+  if (table.filledByMigrations) await client.query(`DELETE FROM "${table.name}"`);
+  const size = await sizeOf(scanner, table);
+  const tell = (rows: number) => {
+    onStep({ phase: 'copying', table: table.name, rows, of: size.rows });
+  };
+  try {
+    const contents = await copyTable({ source: scanner, client, signal }, table, size, tell);
+    await countOn(scanner, client, table);
+    return { ...contents, table, counted: size.rows };
+  } catch (error: unknown) {
+    throw error instanceof DatabaseError ? refused(table, error) : error;
+  }
+}
+
+/** @throws {MoveError} if Postgres holds anything else than was read. */
+async function verify({ signal, onStep }: Move, client: ClientBase, read: Read): Promise<void> {
+  signal.throwIfAborted();
+  const { name } = read.table;
+  // Statistics: the first server would else plan its statements for empty tables.
+  await client.query(`ANALYZE "${name}"`);
+  const held = await readBack(client, read.table, (rows) => {
+    onStep({ phase: 'verifying', table: name, rows, of: read.rows });
+  });
+  const isWhole = read.rows === read.counted && held.rows === read.rows;
+  if (isWhole && held.checksum === read.checksum) return;
+  const difference = isWhole
+    ? 'what was read and what Postgres holds have different checksums'
+    : `SQLite has ${read.counted} rows, ${read.rows} were read, Postgres holds ${held.rows}`;
   throw new MoveError(
-    `The table ${table.name} did not arrive as it is: ${difference}. Nothing was kept.`,
+    `The table ${name} did not arrive as it is: ${difference}. Nothing was kept.`,
     'Look for a trigger or a rule in the target database that changes rows, and whether its encoding is UTF8; then call this again.',
   );
 }

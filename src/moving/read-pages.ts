@@ -3,8 +3,8 @@ import type { StoredRow } from './copy-text.js';
 import { columnsOf, quoted, type MovedTable } from './tables.js';
 
 /** What a page may weigh, in bytes of its values, and how many rows it has at most. Two are held at a time. */
-const PAGE_BYTES = 4_000_000;
-const PAGE_ROWS = 5_000;
+const PAGE_BYTES = 2_000_000;
+const PAGE_ROWS = 1_000;
 
 export interface TableSize {
   readonly rows: number;

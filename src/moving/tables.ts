@@ -8,6 +8,8 @@ export interface MovedTable {
   readonly key: readonly string[];
   /** The column that the database counts by itself. */
   readonly counted: string | undefined;
+  /** Migrations write into it: of a fresh database it is not empty, and what they wrote is replaced. */
+  readonly filledByMigrations: boolean;
 }
 
 export interface MovedColumn {
@@ -16,8 +18,14 @@ export interface MovedColumn {
   readonly isFlag: boolean;
 }
 
-/** Every table that an entity describes: a new entity moves without a word here. */
-export function tablesOf(entities: readonly EntityMetadata[]): MovedTable[] {
+/**
+ * Every table that an entity describes: a new entity moves without a word here.
+ * @param filledByMigrations the entities into whose tables migrations write.
+ */
+export function tablesOf(
+  entities: readonly EntityMetadata[],
+  filledByMigrations: readonly EntityMetadata['target'][],
+): MovedTable[] {
   return entities.map((entity) => ({
     name: entity.tableName,
     columns: entity.columns.map(({ databaseName, type }) => ({
@@ -26,6 +34,7 @@ export function tablesOf(entities: readonly EntityMetadata[]): MovedTable[] {
     })),
     key: entity.primaryColumns.map(({ databaseName }) => databaseName),
     counted: entity.generatedColumns[0]?.databaseName,
+    filledByMigrations: filledByMigrations.includes(entity.target),
   }));
 }
 

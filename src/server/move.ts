@@ -9,7 +9,6 @@ import { openDatabase } from '../open-database.js';
 import { dataModel } from './data-model.js';
 import { claimDatabase, DatabaseInUseError } from './single-process.js';
 
-/** Of a fresh database they are not empty. */
 const FILLED_BY_MIGRATIONS = [AuditRetention];
 
 export interface MoveOfServer {
@@ -35,14 +34,11 @@ export async function moveServer({ from, to, signal, onStep }: MoveOfServer): Pr
   try {
     const source = await openDatabase(from, dataModel);
     try {
-      const { connection } = source.reader;
-      await assertUsable(to.url, tablesOf(connection.entityMetadatas));
+      const tables = tablesOf(source.reader.connection.entityMetadatas, FILLED_BY_MIGRATIONS);
+      await assertUsable(to.url, tables);
       const target = await openDatabase(to, dataModel);
       try {
-        const filledByMigrations = FILLED_BY_MIGRATIONS.map(
-          (entity) => connection.getMetadata(entity).tableName,
-        );
-        return await moveDatabase({ source, target, filledByMigrations, signal, onStep });
+        return await moveDatabase({ source, target, tables, signal, onStep });
       } finally {
         await target.close();
       }
