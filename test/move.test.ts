@@ -4,11 +4,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import pg from 'pg';
+import { Profile } from '../src/entities/profile.js';
 import type { MoveStep } from '../src/moving/move.js';
+import { readPages, sizeOf } from '../src/moving/read-pages.js';
+import { tablesOf } from '../src/moving/tables.js';
 import { dataModel } from '../src/server/data-model.js';
 import { moveServer } from '../src/server/move.js';
 import { connectionCalls } from './helpers/connection-calls.js';
-import { connectIn, tamper } from './helpers/databases.js';
+import { connectIn, openIn, tamper } from './helpers/databases.js';
 import { exportOf, finish, held, imports, people, runFully, wanted } from './helpers/engine.js';
 import { connectedConnection, startRun } from './helpers/flows.js';
 import { createPostgresDatabase, type PostgresDatabase } from './helpers/postgres.js';
@@ -112,7 +115,7 @@ describe('npm run move', () => {
     await using database = await createPostgresDatabase();
     const world = await (async () => {
       await using sluice = await startSluice({ folder: folder.path, sandbox });
-      return makeRichWorld(sluice, sandbox);
+      return await makeRichWorld(sluice, sandbox);
     })();
     await addOddTexts(folder.path);
     const before = await storedInFile(folder.path);
@@ -226,6 +229,28 @@ describe('npm run move', () => {
     }
     expect(await move(folder.path, database.url)).toMatchObject({ code: 0 });
     expect(await storedInPostgres(database)).toEqual(await storedInFile(folder.path));
+  });
+});
+
+describe('the pages that are read', () => {
+  it('hold fewer rows the heavier these are, and every row once, in the order of the key', async () => {
+    await using folder = await temporaryFolder();
+    await using database = await openIn(folder.path);
+    const letters = [...'abcdefg'];
+    await database.transact(({ manager }) =>
+      manager.insert(
+        Profile,
+        letters.map((id) => ({ id, attributes: { note: 'ä'.repeat(400_000) } })),
+      ),
+    );
+    const [table] = tablesOf([database.reader.connection.getMetadata(Profile)], []);
+    if (table === undefined) throw new Error('There is no table.');
+    const size = await sizeOf(database.scanner, table);
+    // In bytes of UTF-8, around which JSON has its own: {"note":""}.
+    expect(size).toEqual({ rows: 7, largestRow: 1 + 2 * 400_000 + 11 });
+    const pages: unknown[][] = [];
+    for await (const page of readPages(database.scanner, table, size)) pages.push(page.map(({ id }) => id));
+    expect(pages).toEqual([['a', 'b'], ['c', 'd'], ['e', 'f'], ['g']]);
   });
 });
 
