@@ -51,6 +51,8 @@ export const WITH_ONE_OF_THEIR_OWN = [
   'demo',
   // The part of the SQLite database that shares commits.
   'group-commit',
+  // From one to the other.
+  'move',
   // The Postgres that the tests themselves get.
   'postgres',
   // Both queues, each on what it needs.

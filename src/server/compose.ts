@@ -34,7 +34,7 @@ import { addBacklogGauges } from './backlog-gauges.js';
 import { dataModel } from './data-model.js';
 import { createDestinationMetrics } from './destination-metrics.js';
 import type { Health } from './health-routes.js';
-import { databaseCheck, migrationsCheck, stoppingCheck } from './readiness.js';
+import { databaseCheck, migrationsCheck, stoppingCheck, wireCheck } from './readiness.js';
 
 /** What comes from outside, so that tests can bring their own time. */
 export interface Surroundings {
@@ -138,7 +138,12 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     pinnedGenerations,
     closing,
     registry,
-    checks: [stoppingCheck(closing), databaseCheck(reader), migrationsCheck(reader, dataModel.migrations)],
+    checks: [
+      stoppingCheck(closing),
+      databaseCheck(reader),
+      migrationsCheck(reader, dataModel.migrations),
+      ...(wire.isShared ? [wireCheck(wire)] : []),
+    ],
   };
 }
 
