@@ -1,16 +1,15 @@
 import 'reflect-metadata';
-import { dirname } from 'node:path';
 import { readFlags } from '../scripts/client/command-line.js';
 import { UsageError } from '../scripts/client/failure.js';
 import { Interruption, interruptionSignal } from '../scripts/client/interruption.js';
-import { duration, figure, table } from '../scripts/terminal/format.js';
+import { counted, duration, figure, table } from '../scripts/terminal/format.js';
 import { createProgressBar, type ProgressBar } from '../scripts/terminal/progress-bar.js';
-import { ConfigError, describeAddress, readDatabaseAddress } from './config.js';
+import { ConfigError, readDatabaseAddress } from './config.js';
 import type { DatabaseAddress } from './database.js';
 import { describeError } from './errors.js';
 import type { Moved, MoveStep } from './moving/move.js';
 import { MoveError } from './moving/move-error.js';
-import { moveServer, type MoveOfServer } from './server/move.js';
+import { moveServer, settingsAfterMove, type MoveOfServer } from './server/move.js';
 
 const USAGE = `Moves everything from a SQLite file into an empty Postgres database.
 
@@ -22,6 +21,14 @@ first. The file stays as it is. The password may also come from PGPASSWORD.
   --json   one line of JSON at the end, for programs
   --help   this
 `;
+
+/** Of the longest name of a table: bars begin below each other. */
+const TABLE_WIDTH = 19;
+
+const KEY_IN_FOLDER = `The stored API keys and secrets are opened by the key in secret.key in that folder. A server on another machine, and one
+with NODE_ENV=production, wants that key in SLUICE_SECRET_KEY. If you gave SLUICE_SECRET_KEY until now, give the same again.`;
+const KEY_GIVEN = `The stored API keys and secrets are opened by the key that the server had: give the same SLUICE_SECRET_KEY again, or
+else the same SLUICE_DATA_FOLDER.`;
 
 type Addresses = Pick<MoveOfServer, 'from' | 'to'>;
 
@@ -73,7 +80,7 @@ async function move(addresses: Addresses, signal: AbortSignal, json: boolean): P
   let bar: ProgressBar | undefined;
   let shown = '';
   const onStep = ({ phase, table: name, rows, of }: MoveStep) => {
-    const label = `${phase.padEnd('verifying'.length)} ${name.padEnd('segment_generations'.length)}`;
+    const label = `${phase.padEnd(9)} ${name.padEnd(TABLE_WIDTH)}`;
     if (label !== shown) {
       bar?.stop();
       bar = createProgressBar(process.stdout, label);
@@ -88,30 +95,32 @@ async function move(addresses: Addresses, signal: AbortSignal, json: boolean): P
   }
 }
 
-function tellEnd({ from, to }: Addresses, moved: Moved, tookMs: number, json: boolean): void {
-  const settings = { DATABASE_URL: describeAddress(to), SLUICE_DATA_FOLDER: dirname(from.file) };
+function tellEnd(addresses: Addresses, moved: Moved, tookMs: number, json: boolean): void {
+  const settings = settingsAfterMove(addresses);
   if (json) {
     process.stdout.write(`${JSON.stringify({ tables: moved, tookMs, settings })}\n`);
     return;
   }
-  const rows = moved.map(({ table: label, rows: count, checksum }) => ({
+  const filled = moved.filter(({ rows }) => rows > 0);
+  const lines = filled.map(({ table: label, rows, checksum }) => ({
     label,
-    value: figure(count),
+    value: figure(rows),
     note: `sha256 ${checksum.slice(0, 12)}…`,
   }));
-  const total = moved.reduce((sum, { rows: count }) => sum + count, 0);
+  const total = filled.reduce((sum, { rows }) => sum + rows, 0);
+  const empty = counted(moved.length - filled.length, 'table');
   process.stdout.write(`
-${table(rows)}
+${table(lines)}
 
-✔ ${figure(total)} rows moved in ${duration(tookMs)}, and the same on both sides.
+✔ ${figure(total)} rows moved in ${duration(tookMs)}, and the same on both sides; ${empty} had none.
 
-Start the server with the settings that it had, and these:
+Start the server with the settings that it had, and:
 
-  DATABASE_URL=${settings.DATABASE_URL}
-  SLUICE_DATA_FOLDER=${settings.SLUICE_DATA_FOLDER}
+${Object.entries(settings)
+  .map(([name, value]) => `  ${name}=${value}`)
+  .join('\n')}
 
-The data folder holds the secret key (secret.key) that opens the stored API keys and secrets. A server on another machine
-wants it in SLUICE_SECRET_KEY; so does NODE_ENV=production. If you gave SLUICE_SECRET_KEY until now, give the same again.
+${settings.SLUICE_DATA_FOLDER === undefined ? KEY_GIVEN : KEY_IN_FOLDER}
 
 Tokens and triggers work as before, and a run that was under way goes on. Start no server on the SQLite file any more: it
 would send the same runs a second time. Keep it as a backup until you no longer want it.

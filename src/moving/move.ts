@@ -5,7 +5,7 @@ import { copyTable, readBack, type Contents } from './copy-table.js';
 import { MoveError } from './move-error.js';
 import { sizeOf } from './read-pages.js';
 import { assertEmpty } from './target.js';
-import type { MovedTable } from './tables.js';
+import { quoted, type MovedTable } from './tables.js';
 
 export interface MoveStep {
   readonly phase: 'copying' | 'verifying';
@@ -78,7 +78,7 @@ async function carryOver(
     await countOn(scanner, client, table);
     return { ...contents, table, counted: size.rows };
   } catch (error: unknown) {
-    throw error instanceof DatabaseError ? refused(table, error) : error;
+    throw refusalOf(table, error);
   }
 }
 
@@ -119,10 +119,18 @@ async function countOn(source: Scanner, client: ClientBase, { name, counted }: M
     await client.query(`ALTER SEQUENCE ${sequence} RESTART WITH ${last.seq + 1}`);
 }
 
-function refused(table: MovedTable, error: DatabaseError): MoveError {
+/**
+ * Data exceptions and violated constraints, by the classes of Postgres's error codes. The row is told by its place alone:
+ * the message of COPY would show the person in it.
+ */
+function refusalOf(table: MovedTable, error: unknown): unknown {
+  if (!(error instanceof DatabaseError) || !/^2[23]/.test(error.code ?? '')) return error;
+  const [, line, column] = /line (\d+)(?:, column (\w+))?/.exec(error.where ?? '') ?? [];
+  const place = column === undefined ? '' : ` in the column ${column}`;
+  const search = `SELECT * FROM "${table.name}" ORDER BY ${quoted(table.key)} LIMIT 1 OFFSET ${Number(line ?? 1) - 1}`;
   return new MoveError(
-    `Postgres does not take a row of ${table.name}: ${error.message}${error.where === undefined ? '' : ` (${error.where})`}.`,
-    'Nothing was kept. Correct that row in the SQLite file, or what the message names in Postgres, and call this again.',
+    `Postgres does not take a row of ${table.name}${place}: ${error.message}.`,
+    `Correct it in the SQLite file (${search} shows it), or what the message names in Postgres, and call this again.`,
     { cause: error },
   );
 }

@@ -1,4 +1,6 @@
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { describeAddress } from '../config.js';
 import type { DatabaseAddress } from '../database.js';
 import { AuditRetention } from '../entities/audit-event.js';
 import { moveDatabase, type Moved, type MoveStep } from '../moving/move.js';
@@ -6,6 +8,7 @@ import { MoveError } from '../moving/move-error.js';
 import { assertUsable } from '../moving/target.js';
 import { tablesOf } from '../moving/tables.js';
 import { openDatabase } from '../open-database.js';
+import { keyFileIn } from '../security/secret-keys.js';
 import { dataModel } from './data-model.js';
 import { claimDatabase, DatabaseInUseError } from './single-process.js';
 
@@ -48,6 +51,19 @@ export async function moveServer({ from, to, signal, onStep }: MoveOfServer): Pr
   } finally {
     await release();
   }
+}
+
+/**
+ * The settings that change with the move; the password is not shown. The data folder is among them where the secret key
+ * lies in it: on Postgres, the address of the database no longer tells where that is.
+ */
+export function settingsAfterMove({ from, to }: Pick<MoveOfServer, 'from' | 'to'>): {
+  readonly DATABASE_URL: string;
+  readonly SLUICE_DATA_FOLDER?: string;
+} {
+  const folder = dirname(from.file);
+  const hasKey = existsSync(keyFileIn(folder));
+  return { DATABASE_URL: describeAddress(to), ...(hasKey && { SLUICE_DATA_FOLDER: folder }) };
 }
 
 async function claim(file: string): Promise<() => Promise<void>> {
