@@ -9,7 +9,7 @@ const shared = {
 };
 
 /** Files whose tests touch no database, or one of their own choice: they run once. */
-const WITHOUT_DATABASE = [];
+const WITHOUT_DATABASE = ['bench'];
 
 export default {
   projects: [
