@@ -7,6 +7,11 @@ export async function dropTable(sluice: Sluice, table: string): Promise<void> {
   await tamper(sluice.folder, `DROP TABLE "${table}"`);
 }
 
+/** What the database says then. */
+export const TABLE_IS_GONE = { sqlite: /no such table/, postgres: /relation "\w+" does not exist/ }[
+  DATABASE_KIND
+];
+
 /** The same for one row alone: from now on the database refuses to insert it. */
 export async function refuseRow(
   database: Database,

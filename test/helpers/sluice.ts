@@ -67,11 +67,20 @@ export const TEST_TOKEN = 'token-of-the-tests-administrator';
 const TIME_SCALE = '100000';
 
 /**
- * Starts a real server: own port, own SQLite file, a known token. Speak to it as any client does.
+ * Starts a real server: own port, own database, a known token. Speak to it as any client does.
  * @example await using sluice = await startSluice({ sandbox });
  */
 export async function startSluice(options: SluiceOptions = {}): Promise<Sluice> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'sluice-')));
+  try {
+    return await startIn(folder, options);
+  } catch (error: unknown) {
+    if (options.folder === undefined) await removeFolder(folder);
+    throw error;
+  }
+}
+
+async function startIn(folder: string, options: SluiceOptions): Promise<Sluice> {
   const config = readConfig({
     PORT: '0',
     ...(await settingsFor(folder)),
