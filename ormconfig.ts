@@ -4,8 +4,9 @@ import { readConfig } from './src/config.js';
 import { dataModel } from './src/server/data-model.js';
 
 /** For TypeORM's own command line (`npx typeorm -d dist/ormconfig.js …`); the server opens its database by itself. */
-export default new DataSource({
-  type: 'sqlite',
-  database: readConfig().databaseFile,
-  ...dataModel,
-});
+const { database } = readConfig();
+export default new DataSource(
+  database.kind === 'sqlite'
+    ? { type: 'sqlite', database: database.file, ...dataModel }
+    : { type: 'postgres', url: database.url, ...dataModel },
+);

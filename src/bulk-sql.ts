@@ -1,45 +1,12 @@
 import type { EntityManager } from 'typeorm';
+import type { Scanner } from './database.js';
+import type { Dialect } from './dialect.js';
+import { POSTGRES } from './postgres-dialect.js';
+import { SQLITE } from './sqlite-dialect.js';
 
-/**
- * Large work is set-based SQL: rows travel as one JSON parameter and become a table inside the statement. The forms
- * that differ between databases live here and nowhere else.
- */
-
-/**
- * A table expression over a JSON array of arrays bound to `parameter` (`$1`…), one column for each name:
- * `SELECT … FROM ${jsonTable('$1', ['id', 'name'])} AS rows`.
- */
-export function jsonTable(parameter: string, columns: readonly string[]): string {
-  const picked = columns.map((column, index) => `value ->> ${index} AS "${column}"`);
-  return `(SELECT ${picked.join(', ')} FROM json_each(${parameter}))`;
-}
-
-/** One item of a JSON array in a text column. */
-export function jsonItem(column: string, index: number): string {
-  return `${column} ->> ${index}`;
-}
-
-/** A JSON array, as text, of SQL expressions. */
-export function jsonArray(items: readonly string[]): string {
-  return `json_array(${items.join(', ')})`;
-}
-
-/** A text column that holds JSON, as a part of the JSON around it. */
-export function jsonText(column: string): string {
-  return `json(${column})`;
-}
-
-/**
- * Rows as one JSON text, `[[…],…]`, in the order of a column: made into rows and columns by the driver, many would take
- * twice as long.
- */
-export function jsonRows(items: readonly string[], orderedBy: string): string {
-  return `'[' || COALESCE(group_concat(${jsonArray(items)}, ',' ORDER BY ${orderedBy}), '') || ']'`;
-}
-
-/** A list for `IN (…)` over a JSON array of strings bound to `parameter`. */
-export function jsonList(parameter: string): string {
-  return `(SELECT value FROM json_each(${parameter}))`;
+/** How the database of a manager says it. */
+export function dialectOf({ connection }: Pick<Scanner, 'connection'>): Dialect {
+  return connection.options.type === 'postgres' ? POSTGRES : SQLITE;
 }
 
 /**

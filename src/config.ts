@@ -1,12 +1,14 @@
 import { isIP } from 'node:net';
+import type { DatabaseAddress } from './database.js';
 
 /** Every setting of the server: read, checked and given its default here, and nowhere else. */
 export interface Config {
   readonly host: string;
   readonly port: number;
-  /** Path of the SQLite file. */
-  readonly databaseFile: string;
-  /** Folder of the database, the secret key and the administrator's token. */
+  readonly database: DatabaseAddress;
+  /** What this process does: serve callers and work exports, or one of both. */
+  readonly process: ProcessRole;
+  /** Folder of the SQLite file, the secret key and the administrator's token; large work spills over there. */
   readonly dataFolder: string;
   /** Base64 keys from the environment; undefined: the one made at the first start. */
   readonly secretKeys: readonly string[] | undefined;
@@ -43,6 +45,9 @@ export interface Config {
   };
 }
 
+/** api: the doors; worker: runs, schedules, refreshes and watches; all: both. */
+export type ProcessRole = (typeof PROCESS_ROLES)[number];
+
 /** An OpenID Connect issuer, and what its claim about roles means. */
 export interface IssuerConfig {
   /** As in its tokens' `iss`. */
@@ -66,6 +71,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 const SECRET_KEY_BYTES = 32;
+const PROCESS_ROLES = ['all', 'api', 'worker'] as const;
 /** Names that proxy-addr has for the networks of the machine itself, of a link, and of private use. */
 const PROXY_NAMES = ['loopback', 'linklocal', 'uniquelocal'];
 
@@ -75,12 +81,13 @@ const PROXY_NAMES = ['loopback', 'linklocal', 'uniquelocal'];
  */
 export function readConfig(env: Environment = process.env): Config {
   const production = env.NODE_ENV === 'production';
-  const databaseFile = readDatabaseFile(env.DATABASE_URL ?? 'sqlite:./data/sluice.db');
+  const database = readDatabaseAddress(env.DATABASE_URL ?? 'sqlite:./data/sluice.db');
   const config: Config = {
     host: env.HOST ?? '127.0.0.1',
     port: readNumber(env, 'PORT', 4000, { min: 0, max: 65_535, whole: true }),
-    databaseFile,
-    dataFolder: databaseFile.replace(/[^/\\]*$/, '') || './',
+    database,
+    process: readProcessRole(env, database),
+    dataFolder: env.SLUICE_DATA_FOLDER ?? (database.kind === 'sqlite' ? folderOf(database.file) : './data/'),
     secretKeys: readSecretKeys(env.SLUICE_SECRET_KEY),
     adminToken: readToken('SLUICE_ADMIN_TOKEN', env.SLUICE_ADMIN_TOKEN),
     metricsToken: readToken('SLUICE_METRICS_TOKEN', env.SLUICE_METRICS_TOKEN),
@@ -133,6 +140,7 @@ export function readConfig(env: Environment = process.env): Config {
 export function describeConfig(config: Config): Record<string, unknown> {
   return {
     ...config,
+    database: describeAddress(config.database),
     secretKeys:
       config.secretKeys === undefined ? 'from the data folder' : `${config.secretKeys.length} given`,
     adminToken: config.adminToken === undefined ? undefined : '***',
@@ -150,15 +158,45 @@ function refuseInProduction(env: Environment): void {
   }
 }
 
-function readDatabaseFile(url: string): string {
+/**
+ * Reads what a DATABASE_URL says.
+ * @throws {ConfigError} if it is neither a SQLite file nor a Postgres.
+ */
+export function readDatabaseAddress(url: string): DatabaseAddress {
+  if (/^postgres(ql)?:\/\/./.test(url) && URL.canParse(url)) return { kind: 'postgres', url };
   const file = /^sqlite:(.+)$/.exec(url)?.[1];
   if (file === undefined || file.startsWith(':memory:')) {
     throw new ConfigError(
       'DATABASE_URL',
-      'expected sqlite: and the path of a file, like sqlite:./data/sluice.db',
+      'expected sqlite: and the path of a file, like sqlite:./data/sluice.db, or postgres://user:password@host/database',
     );
   }
-  return file;
+  return { kind: 'sqlite', file };
+}
+
+/** The address as it may be shown: the password of a Postgres is nobody's business. */
+export function describeAddress(address: DatabaseAddress): string {
+  if (address.kind === 'sqlite') return `sqlite:${address.file}`;
+  const url = new URL(address.url);
+  if (url.password !== '') url.password = '***';
+  if (url.searchParams.has('password')) url.searchParams.set('password', '***');
+  return url.href;
+}
+
+function folderOf(file: string): string {
+  return file.replace(/[^/\\]*$/, '') || './';
+}
+
+function readProcessRole(env: Environment, database: DatabaseAddress): ProcessRole {
+  const given = env.SLUICE_PROCESS ?? 'all';
+  const role = PROCESS_ROLES.find((known) => known === given);
+  if (role === undefined) {
+    throw new ConfigError('SLUICE_PROCESS', `expected one of ${PROCESS_ROLES.join(', ')}`);
+  }
+  if (role !== 'all' && database.kind === 'sqlite') {
+    throw new ConfigError('SLUICE_PROCESS', 'a SQLite file has one process, which does all; use Postgres');
+  }
+  return role;
 }
 
 function readSecretKeys(value: string | undefined): string[] | undefined {

@@ -1,7 +1,7 @@
-import { join } from 'node:path';
-import { DataSource } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import type { Sandbox } from '../sandbox/sandbox.js';
 import { OPERATIONS } from '../src/security/permissions.js';
+import { connectIn, onPostgres, onSqlite } from './helpers/databases.js';
 import { connectionCalls, refusalOf } from './helpers/connection-calls.js';
 import {
   makeWorlds,
@@ -225,13 +225,6 @@ describe('the audit trail', () => {
 describe('audit events in the database', () => {
   const DAY_MS = 24 * 60 * 60_000;
 
-  /** The file, opened by somebody with another tool. */
-  async function openFile(folder: string): Promise<DataSource & AsyncDisposable> {
-    const source = new DataSource({ type: 'sqlite', database: join(folder, 'sluice.db') });
-    await source.initialize();
-    return Object.assign(source, { [Symbol.asyncDispose]: () => source.destroy() });
-  }
-
   const insert = (source: DataSource, id: string, ageDays: number, verb = 'INSERT') =>
     source.query(
       `${verb} INTO "audit_events" ("id", "at", "action", "subjectType", "subjectId", "result")
@@ -248,27 +241,39 @@ describe('audit events in the database', () => {
 
   it('refuse every change, and deletions that come too early', async () => {
     await using sluice = await startSluice();
-    await using file = await openFile(sluice.folder);
+    await using file = await connectIn(sluice.folder);
     await insert(file, 'a', 399);
     await insert(file, 'b', 401);
     for (const id of ['a', 'b']) {
       await expect(
         file.query(`UPDATE "audit_events" SET "result" = 'X' WHERE "id" = $1`, [id]),
       ).rejects.toThrow('audit events are never changed');
-      await expect(insert(file, id, 500, 'INSERT OR REPLACE')).rejects.toThrow(
-        'audit events are never changed',
-      );
     }
     await expect(file.query(`DELETE FROM "audit_events"`)).rejects.toThrow('AUDIT_RETENTION_DAYS');
     await file.query(`DELETE FROM "audit_events" WHERE "id" = 'b'`);
     expect(await idsIn(file)).toEqual(['a']);
   });
 
+  onSqlite('are not replaced either', async () => {
+    await using sluice = await startSluice();
+    await using file = await connectIn(sluice.folder);
+    await insert(file, 'a', 500);
+    await expect(insert(file, 'a', 500, 'INSERT OR REPLACE')).rejects.toThrow(
+      'audit events are never changed',
+    );
+  });
+
+  onPostgres('are not truncated either', async () => {
+    await using sluice = await startSluice();
+    await using source = await connectIn(sluice.folder);
+    await expect(source.query('TRUNCATE "audit_events"')).rejects.toThrow('audit events are never changed');
+  });
+
   it('are kept as long as the setting says, and removed at the first start after that', async () => {
     await using folder = await temporaryFolder();
     const env = { AUDIT_RETENTION_DAYS: '10' };
     await (await startSluice({ folder: folder.path, env })).stop();
-    await using file = await openFile(folder.path);
+    await using file = await connectIn(folder.path);
     await insert(file, 'a', 9);
     await insert(file, 'b', 11);
     await expect(file.query(`DELETE FROM "audit_events" WHERE "id" = 'a'`)).rejects.toThrow(

@@ -1,9 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startSandbox, type Sandbox } from '../sandbox/sandbox.js';
 import { problemOf } from '../src/connections/problems.js';
 import { RetryLaterError } from '../src/destinations/destination.js';
+import { removeFolder } from './helpers/databases.js';
 import { connectionCalls, refusalOf } from './helpers/connection-calls.js';
 import { addExports } from './helpers/export-rows.js';
 import { startHeldDestination } from './helpers/held-destination.js';
@@ -261,7 +262,7 @@ describe('connecting', () => {
       await calls.update(id, { apiKey: KEY });
       expect((await calls.connect(id)).state).toBe('CONNECTED');
     } finally {
-      await rm(folder, { recursive: true });
+      await removeFolder(folder);
     }
   });
 });

@@ -1,8 +1,6 @@
-import { join } from 'node:path';
 import { startSandbox, type Sandbox } from '../sandbox/sandbox.js';
-import { openDatabase } from '../src/database.js';
+import { openIn } from './helpers/databases.js';
 import { Consent } from '../src/entities/consent.js';
-import { dataModel } from '../src/server/data-model.js';
 import { connectionCalls, refusalOf } from './helpers/connection-calls.js';
 import { startHeldDestination } from './helpers/held-destination.js';
 import { startSluice, type Sluice } from './helpers/sluice.js';
@@ -27,7 +25,7 @@ describe('consent', () => {
 
   /** Every consent that was ever given, the oldest first, as the database has it. */
   async function record(sluice: Sluice): Promise<Consent[]> {
-    const database = await openDatabase(join(sluice.folder, 'sluice.db'), dataModel);
+    const database = await openIn(sluice.folder);
     try {
       return await database.reader.find(Consent, { order: { id: 'ASC' } });
     } finally {
@@ -157,7 +155,7 @@ describe('consent', () => {
     const calls = connectionCalls(sluice);
     const { id } = await calls.create(input());
     await calls.giveConsent(id);
-    const database = await openDatabase(join(sluice.folder, 'sluice.db'), dataModel);
+    const database = await openIn(sluice.folder);
     await database.transact(({ manager }) => manager.updateAll(Consent, { statementVersion: '2025-01-01' }));
     await database.close();
     const { consent } = await calls.giveConsent(id);

@@ -4,6 +4,7 @@ import { Batch, BatchState } from '../src/entities/batch.js';
 import { ExportRun } from '../src/entities/export-run.js';
 import { insertBatches, newBatch } from '../src/exports/batch-rows.js';
 import { createDecide } from '../src/exports/decisions.js';
+import { beginTenure } from '../src/exports/fence.js';
 import { createEngineMetrics } from '../src/exports/engine-metrics.js';
 import type { WantedContact } from '../src/exports/mapping.js';
 import { plannedAfter } from '../src/exports/planned.js';
@@ -31,7 +32,11 @@ async function threeBatches({ database, run, plan }: RunRows) {
     close: () => undefined,
   };
   const metrics = createEngineMetrics(new Registry(), systemClock);
-  return { batches, decide: createDecide({ database, hub, metrics }, run), told: () => told };
+  return {
+    batches,
+    decide: createDecide({ database, hub, metrics, tenure: await beginTenure(database, run.account) }, run),
+    told: () => told,
+  };
 }
 
 const settled = (batch: Batch) => ({

@@ -2,14 +2,14 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import 'reflect-metadata';
-import { openDatabase, type Database } from '../src/database.js';
+import type { Database } from '../src/database.js';
+import { loseDatabase, openIn, removeFolder } from './helpers/databases.js';
 import { ApiToken } from '../src/entities/api-token.js';
 import { User } from '../src/entities/user.js';
 import { createLogger } from '../src/logger.js';
 import { ensureAdministrator } from '../src/people/administrator.js';
 import { authenticate } from '../src/people/authenticate.js';
 import { isGarbledToken } from '../src/security/tokens.js';
-import { dataModel } from '../src/server/data-model.js';
 import { startSluice } from './helpers/sluice.js';
 import { fakeTime } from './helpers/stub-destination.js';
 
@@ -26,12 +26,12 @@ describe('the first start', () => {
 
   afterEach(async () => {
     await Promise.all(databases.splice(0).map((database) => database.close()));
-    rmSync(folder, { recursive: true });
+    await removeFolder(folder);
   });
 
   /** A database connection of its own, as each process has. */
   async function open(): Promise<Database> {
-    const database = await openDatabase(join(folder, 'sluice.db'), dataModel);
+    const database = await openIn(folder);
     databases.push(database);
     return database;
   }
@@ -98,7 +98,7 @@ describe('the first start', () => {
   it('goes on after a crash between the file and the database with the token of the file', async () => {
     const { token } = await start(await open());
     await Promise.all(databases.splice(0).map((database) => database.close()));
-    for (const name of readdirSync(folder)) if (name !== 'admin-token') rmSync(join(folder, name));
+    await loseDatabase(folder);
     const database = await open();
     expect(await start(database)).toMatchObject({ token });
     expect((await signIn(database, token ?? '')).displayName).toBe('Administrator');
@@ -156,7 +156,7 @@ describe('signing in', () => {
 
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'sluice-sign-in-'));
-    database = await openDatabase(join(folder, 'sluice.db'), dataModel);
+    database = await openIn(folder);
     ({ token = '' } = await ensureAdministrator(
       { database, clock },
       { adminToken: undefined, dataFolder: folder },
@@ -165,7 +165,7 @@ describe('signing in', () => {
 
   afterEach(async () => {
     await database.close();
-    rmSync(folder, { recursive: true });
+    await removeFolder(folder);
   });
 
   const signIn = async (authorization: string | undefined) =>

@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { DataSource } from 'typeorm';
+import { connectIn, settingsFor } from './helpers/databases.js';
 import { createSecretBox, SealedTextError } from '../src/security/secret-box.js';
 import { connectionCalls } from './helpers/connection-calls.js';
 import { startTestSandbox } from './helpers/sandbox.js';
@@ -29,7 +28,7 @@ interface Ended {
 /** Runs the program to its end, or kills it after so many rows. */
 async function rotate(folder: string, keys: string[], killAfter = Infinity): Promise<Ended> {
   const child = spawn(process.execPath, [PROGRAM], {
-    env: { DATABASE_URL: `sqlite:${join(folder, 'sluice.db')}`, SLUICE_SECRET_KEY: keys.join(',') },
+    env: { ...(await settingsFor(folder)), SLUICE_SECRET_KEY: keys.join(',') },
   });
   const lines: Record<string, unknown>[] = [];
   let errors = '';
@@ -53,12 +52,10 @@ async function createConnections(sluice: Sluice, count: number): Promise<void> {
 
 /** Which keys the rows open with, as they lie in the file. */
 async function readable(folder: string, ...keys: string[]): Promise<{ opened: string[]; failed: number }> {
-  const source = new DataSource({ type: 'sqlite', database: join(folder, 'sluice.db') });
-  await source.initialize();
+  await using source = await connectIn(folder);
   const rows = await source.query<{ id: string; sealedApiKey: string }[]>(
     'SELECT * FROM "connections" ORDER BY "id"',
   );
-  await source.destroy();
   const box = createSecretBox(keys);
   const opened = rows.flatMap(({ id, sealedApiKey }) => {
     try {

@@ -1,6 +1,5 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import sqlite3 from 'sqlite3';
 import {
   exportOf,
   fastTime,
@@ -11,24 +10,9 @@ import {
   stoppedTime,
   UNHURRIED,
 } from './helpers/engine.js';
+import { onSqlite, tamper } from './helpers/databases.js';
 import { runEnd, startRun } from './helpers/flows.js';
 import { startSluice } from './helpers/sluice.js';
-
-/** Changes rows behind the server's back, as a bug or a person with a database tool would. */
-async function tamper(folder: string, sql: string): Promise<void> {
-  const database = new sqlite3.Database(join(folder, 'sluice.db'));
-  await new Promise<void>((resolve, reject) => {
-    database.exec(sql, (error) => {
-      if (error) reject(error);
-      else resolve();
-    });
-  });
-  await new Promise<void>((resolve) => {
-    database.close(() => {
-      resolve();
-    });
-  });
-}
 
 describe('a run', () => {
   it('ends at its deadline when the destination takes nothing, and counts who was not sent', async () => {
@@ -82,7 +66,7 @@ describe('a run', () => {
 });
 
 describe('the database file', () => {
-  it('is for its owner alone', async () => {
+  onSqlite('is for its owner alone', async () => {
     await using sluice = await startSluice();
     expect(statSync(join(sluice.folder, 'sluice.db')).mode & 0o777).toBe(0o600);
   });

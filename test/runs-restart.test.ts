@@ -1,8 +1,7 @@
-import { join } from 'node:path';
-import sqlite3 from 'sqlite3';
 import type { Sandbox } from '../sandbox/sandbox.js';
 import { exportOf, finish, held, imports, people, stoppedTime, wanted } from './helpers/engine.js';
 import { connectedConnection, startRun } from './helpers/flows.js';
+import { tamper } from './helpers/databases.js';
 import { startProgram, type Death, type Program } from './helpers/program.js';
 import { startTestSandbox } from './helpers/sandbox.js';
 import { temporaryFolder } from './helpers/sluice.js';
@@ -33,21 +32,6 @@ async function goOn(folder: string, sandbox: Sandbox, runId: string, count = COU
   });
   expect(held(sandbox)).toEqual(wanted(count));
   expect(sandbox.summary().invariants.overlapsNotExcused).toBe(0);
-}
-
-/** Changes rows while no server runs. Answers how many. */
-async function changed(folder: string, sql: string): Promise<number> {
-  const database = new sqlite3.Database(join(folder, 'sluice.db'));
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  database.run(sql, function (error) {
-    if (error === null) resolve(this.changes);
-    else reject(error);
-  });
-  const changes = await promise;
-  await new Promise((closed) => {
-    database.close(closed);
-  });
-  return changes;
 }
 
 /** Watches the run until it is in the phase. */
@@ -119,7 +103,7 @@ describe('a run whose server is killed', () => {
     const id = await begun.run();
     expect(await begun.program.ended).toBeNull();
     const last = '(SELECT MAX("id") FROM "batches")';
-    expect(await changed(folder.path, `DELETE FROM "batches" WHERE "id" = ${last} - 1 AND "id" > 2`)).toBe(1);
+    expect(await tamper(folder.path, `DELETE FROM "batches" WHERE "id" = ${last} - 1 AND "id" > 2`)).toBe(1);
     await goOn(folder.path, sandbox, id);
   });
 

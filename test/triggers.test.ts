@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
+import { storedIn } from './helpers/databases.js';
 import { createCalendar } from './helpers/calendar.js';
 import { dropTable } from './helpers/damage.js';
 import { exportOf, finish, people, startEngine, stoppedTime, type Engine } from './helpers/engine.js';
@@ -454,10 +455,8 @@ describe('the secret', () => {
       (await triggered(engine)).trigger.secret,
       (await triggered(engine, 'BEARER')).trigger.secret,
     ];
-    for (const file of ['sluice.db', 'sluice.db-wal']) {
-      const bytes = await readFile(`${folder.path}/${file}`);
-      for (const secret of secrets) expect(bytes.includes(secret.replace('whsec_', ''))).toBe(false);
-    }
+    const stored = await storedIn(folder.path);
+    for (const secret of secrets) expect(stored.includes(secret.replace('whsec_', ''))).toBe(false);
   });
 });
 

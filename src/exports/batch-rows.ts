@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
-import { execute, jsonTable } from '../bulk-sql.js';
+import { dialectOf, execute } from '../bulk-sql.js';
 import type { Transaction } from '../database.js';
+import type { ColumnType } from '../dialect.js';
 import { Batch, BatchState } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { LedgerTask } from '../entities/ledger.js';
@@ -52,15 +53,37 @@ export function newBatch(
   };
 }
 
+/** The columns of a batch that change after it was written. */
+const CHANGING = {
+  state: 'text',
+  contacts: 'integer',
+  confirmed: 'integer',
+  rejected: 'integer',
+  unconfirmed: 'integer',
+  mayHaveArrived: 'boolean',
+  losses: 'integer',
+  intentAt: 'text',
+  begunAt: 'text',
+  receipt: 'text',
+  acceptedAt: 'text',
+} as const satisfies Partial<Record<keyof Batch, ColumnType>>;
+
+const COLUMNS: Record<keyof NewBatch, ColumnType> = {
+  runId: 'text',
+  fromKey: 'text',
+  toKey: 'text',
+  checked: 'boolean',
+  ...CHANGING,
+};
+
 /** Writes new batches of one run, with one statement, and gives them their ids. @returns them in the same order. */
 export async function insertBatches(manager: EntityManager, batches: readonly NewBatch[]): Promise<Batch[]> {
-  const [first] = batches;
-  if (first === undefined) return [];
-  const columns = Object.keys(first) as (keyof NewBatch)[];
+  if (batches.length === 0) return [];
+  const columns = Object.keys(COLUMNS) as (keyof NewBatch)[];
   const names = columns.map((column) => `"${column}"`).join(', ');
   // TypeORM asks SQLite for no rows when it sees that a statement begins as an INSERT.
   const written = await manager.query<{ id: number; fromKey: string }[]>(
-    ` INSERT INTO "batches" (${names}) SELECT ${names} FROM ${jsonTable('$1', columns)} AS "rows"
+    ` INSERT INTO "batches" (${names}) SELECT ${names} FROM ${dialectOf(manager).table('$1', COLUMNS)} AS "rows"
       RETURNING "id", "fromKey"`,
     [JSON.stringify(batches.map((batch) => columns.map((column) => batch[column])))],
   );
@@ -69,28 +92,14 @@ export async function insertBatches(manager: EntityManager, batches: readonly Ne
   return batches.map((batch) => Object.assign(new Batch(), batch, { id: ids.get(batch.fromKey) }));
 }
 
-/** The columns of a batch that change after it was written. */
-const CHANGING = [
-  'state',
-  'contacts',
-  'confirmed',
-  'rejected',
-  'unconfirmed',
-  'mayHaveArrived',
-  'losses',
-  'intentAt',
-  'begunAt',
-  'receipt',
-  'acceptedAt',
-] as const satisfies (keyof Batch)[];
-
 /** Writes batches as they are now, with one statement for all. */
 export async function writeBatches(manager: EntityManager, batches: readonly Batch[]): Promise<void> {
-  const rows = batches.map((batch) => [batch.id, ...CHANGING.map((column) => batch[column])]);
-  const changes = CHANGING.map((column) => `"${column}" = "now"."${column}"`);
+  const changing = Object.keys(CHANGING) as (keyof typeof CHANGING)[];
+  const rows = batches.map((batch) => [batch.id, ...changing.map((column) => batch[column])]);
+  const changes = changing.map((column) => `"${column}" = "now"."${column}"`);
   await execute(
     manager,
-    `UPDATE "batches" SET ${changes.join(', ')} FROM ${jsonTable('$1', ['id', ...CHANGING])} AS "now"
+    `UPDATE "batches" SET ${changes.join(', ')} FROM ${dialectOf(manager).table('$1', { id: 'integer', ...CHANGING })} AS "now"
      WHERE "batches"."id" = "now"."id"`,
     [JSON.stringify(rows)],
   );

@@ -4,6 +4,7 @@ import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import { Rejection, RejectionReason } from '../entities/rejection.js';
 import { leaveUnconfirmed } from './batches.js';
+import { transactAs } from './fence.js';
 import { forgetRefusals } from './ledger.js';
 import { countPlanned } from './planned.js';
 import type { RunContext } from './run-context.js';
@@ -18,11 +19,11 @@ export async function closeRun(context: RunContext, skipped: Problem | null = nu
   const { services, run } = context;
   await endUnknownBatches(context);
   const isFull = accountLooksFull(run);
-  if (isFull) await forgetRefusals(services.database, run);
+  if (isFull) await forgetRefusals(services, run);
   const problem = context.problem ?? (isFull ? accountFull(run) : null);
   // They stay marked with the run's number, which no other run of the export ever has.
   const notSent = run.ledgerId === null ? 0 : await countPlanned(services.database.scanner, run);
-  await services.database.transact(async ({ manager, afterCommit }) => {
+  await transactAs(services, run, async ({ manager, afterCommit }) => {
     // The row counts, not this worker's copy: somebody may have asked for an end a moment ago.
     const { id, attempt } = run;
     const present = await manager.findOneBy(ExportRun, { id, attempt });

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { compareUtf8, jsonList, jsonRows } from '../bulk-sql.js';
+import { compareUtf8, dialectOf } from '../bulk-sql.js';
 import { LeaverPolicy } from '../entities/export.js';
 import type { Scanner } from '../database.js';
 import { AS_WANTED, LedgerTask, Standing } from '../entities/ledger.js';
@@ -113,7 +113,7 @@ export async function lookElsewhere(
   for (const { ledgerId, attached, policy } of neighbours) {
     const rows = await scanner.query<ElsewhereRow[]>(
       `SELECT "emailKey", "gone", "standing", "task", "plannedRun" FROM "ledger_entries"
-       WHERE "ledgerId" = $1 AND "emailKey" IN ${jsonList('$2')}`,
+       WHERE "ledgerId" = $1 AND "emailKey" IN ${dialectOf(scanner).list('$2')}`,
       [ledgerId, JSON.stringify(keys)],
     );
     for (const row of rows) {
@@ -178,7 +178,7 @@ export async function* ledgerPages(scanner: Scanner, ledgerId: number | null): A
     '"doubt"',
     '"refusal"',
   ];
-  const sql = `SELECT ${jsonRows(columns, '"emailKey"')} AS "rows"
+  const sql = `SELECT ${dialectOf(scanner).rows(columns, '"emailKey"')} AS "rows"
     FROM (SELECT * FROM "ledger_entries" WHERE "ledgerId" = $1 AND "emailKey" > $2 ORDER BY "emailKey" LIMIT ${PAGE}) AS "page"`;
   const readAfter = (key: string) => scanner.query<[{ rows: string }]>(sql, [ledgerId, key]);
   for (let next: Promise<[{ rows: string }]> | undefined = readAfter(''); next !== undefined;) {

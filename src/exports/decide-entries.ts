@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
-import { execute, jsonArray, jsonItem, jsonList, jsonTable } from '../bulk-sql.js';
+import { dialectOf, execute } from '../bulk-sql.js';
+import type { Dialect } from '../dialect.js';
 import type { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { AS_WANTED, DOUBT_FOR_GOOD, LedgerTask, Standing } from '../entities/ledger.js';
@@ -15,25 +16,39 @@ import type { Refusal } from './refusals.js';
 /** The optional fields of a contact by their place in `wanted` and `delivered`; the first item is the address. */
 const FIELDS = [1, 2, 3];
 
-/** What the destination holds once the wanted contact is confirmed: a field that was not sent is as it was. */
-const MERGED = jsonArray([
-  jsonItem('"wanted"', 0),
-  ...FIELDS.map((field) => `COALESCE(${jsonItem('"wanted"', field)}, ${jsonItem('"delivered"', field)})`),
-]);
-const DELIVERED_NOW = `CASE
-  WHEN "delivered" IS NULL OR "delivered" = '${AS_WANTED}' OR ${MERGED} = "wanted" THEN '${AS_WANTED}' ELSE ${MERGED} END`;
-
 const IS_REMOVAL = `"ledger_entries"."task" = ${LedgerTask.REMOVE}`;
 
+/** What the destination holds once the wanted contact is confirmed: a field that was not sent is as it was. */
+function deliveredNow(sql: Dialect): string {
+  const merged = sql.array([
+    sql.item('"wanted"', 0),
+    ...FIELDS.map((field) => `COALESCE(${sql.item('"wanted"', field)}, ${sql.item('"delivered"', field)})`),
+  ]);
+  return `CASE
+    WHEN "delivered" IS NULL OR "delivered" = '${AS_WANTED}' THEN '${AS_WANTED}'
+    WHEN ${merged} = "wanted" THEN '${AS_WANTED}' ELSE ${merged} END`;
+}
+
 /** What holds of an entry whose outcome is known to be good. */
-const DELIVERED = `
-  "delivered" = CASE WHEN ${IS_REMOVAL} THEN "delivered" ELSE ${DELIVERED_NOW} END,
-  "standing" = CASE WHEN ${IS_REMOVAL} THEN ${Standing.REMOVED} ELSE ${Standing.ON_LIST} END,
-  "everSent" = CASE WHEN ${IS_REMOVAL} THEN "everSent" ELSE "everSent" | "filled" END,
-  "doubt" = NULL, "refusedRun" = NULL, "refusal" = NULL`;
+function delivered(sql: Dialect): string {
+  return `
+    "delivered" = CASE WHEN ${IS_REMOVAL} THEN "delivered" ELSE ${deliveredNow(sql)} END,
+    "standing" = CASE WHEN ${IS_REMOVAL} THEN ${Standing.REMOVED} ELSE ${Standing.ON_LIST} END,
+    "everSent" = CASE WHEN ${IS_REMOVAL} THEN "everSent" ELSE "everSent" | "filled" END,
+    "doubt" = NULL, "refusedRun" = NULL, "refusal" = NULL`;
+}
 
 /** Removals that are remembered of a contact, the latest. */
 const MAX_REMOVALS = 5;
+
+const RANGE = {
+  id: 'integer',
+  ledger: 'integer',
+  fromKey: 'text',
+  toKey: 'text',
+  task: 'integer',
+  orTask: 'integer',
+} as const;
 
 /** A batch that the destination is done with. */
 export interface Arrival {
@@ -59,7 +74,8 @@ export async function confirmEntries(
     const [task, orTask = task] = tasksOf(batch);
     return [batch.id, run.ledgerId, batch.fromKey, batch.toKey, task, orTask];
   });
-  const rangesTable = `${jsonTable('$1', ['id', 'ledger', 'fromKey', 'toKey', 'task', 'orTask'])} AS "range"`;
+  const sql = dialectOf(manager);
+  const rangesTable = `${sql.table('$1', RANGE)} AS "range"`;
   // The ledger's number comes from the range so that SQLite looks up each range, and does not walk the whole ledger.
   const inRange = `"ledgerId" = "range"."ledger" AND "plannedRun" = $2
     AND "emailKey" >= "range"."fromKey" AND "emailKey" <= "range"."toKey"
@@ -72,7 +88,7 @@ export async function confirmEntries(
   );
   await execute(
     manager,
-    `UPDATE "ledger_entries" SET "plannedRun" = NULL, ${DELIVERED} FROM ${rangesTable} WHERE ${inRange}`,
+    `UPDATE "ledger_entries" SET "plannedRun" = NULL, ${delivered(sql)} FROM ${rangesTable} WHERE ${inRange}`,
     parameters,
   );
   return new Map(counted.map(({ id, count }) => [id, count]));
@@ -122,7 +138,7 @@ export async function refuseEntries(
   return execute(
     manager,
     `UPDATE "ledger_entries" SET "plannedRun" = NULL, "refusedRun" = $1, "refusal" = $2${changes[inDoubt]}
-     WHERE "ledgerId" = $3 AND "plannedRun" = $1 AND "emailKey" IN ${jsonList('$4')}`,
+     WHERE "ledgerId" = $3 AND "plannedRun" = $1 AND "emailKey" IN ${dialectOf(manager).list('$4')}`,
     [run.number, JSON.stringify(refusal), run.ledgerId, JSON.stringify(keys)],
   );
 }
@@ -146,7 +162,7 @@ export async function admitEntries(
   await execute(
     manager,
     `UPDATE "ledger_entries" SET "task" = ${LedgerTask.PUT_CHECKED}
-     WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" IN ${jsonList('$3')}`,
+     WHERE "ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" IN ${dialectOf(manager).list('$3')}`,
     [run.ledgerId, run.number, JSON.stringify(keys)],
   );
 }
@@ -162,7 +178,7 @@ export async function releaseEntries(
   { mayBeOff, window }: { mayBeOff: boolean; window: RemovalWindow | undefined },
 ): Promise<number> {
   const list = JSON.stringify(keys);
-  const where = `"ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" IN ${jsonList('$3')}`;
+  const where = `"ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" IN ${dialectOf(manager).list('$3')}`;
   if (mayBeOff) await noteRemovals(manager, run, where, [run.ledgerId, run.number, list], window);
   const off = `, "standing" = ${Standing.REMOVED}, "doubt" = ${DOUBT_FOR_GOOD}`;
   return execute(
@@ -194,10 +210,14 @@ export async function resolveEntries(
   await execute(
     manager,
     `UPDATE "ledger_entries" SET "doubt" = ${DOUBT_FOR_GOOD}, "refusal" = $1
-     WHERE "ledgerId" = $2 AND "emailKey" IN ${jsonList('$3')}`,
+     WHERE "ledgerId" = $2 AND "emailKey" IN ${dialectOf(manager).list('$3')}`,
     [JSON.stringify(refusal), ledgerId, JSON.stringify(failed)],
   );
-  await execute(manager, `UPDATE "ledger_entries" SET ${DELIVERED} WHERE ${inDoubt}`, parameters);
+  await execute(
+    manager,
+    `UPDATE "ledger_entries" SET ${delivered(dialectOf(manager))} WHERE ${inDoubt}`,
+    parameters,
+  );
 }
 
 async function noteRemovalsOf(
@@ -228,7 +248,7 @@ async function noteRemovals(
   await execute(
     manager,
     `UPDATE "ledger_entries" SET "standing" = ${Standing.REMOVED}
-     WHERE "standing" = ${Standing.ON_LIST} AND "emailKey" IN ${jsonList('$1')}
+     WHERE "standing" = ${Standing.ON_LIST} AND "emailKey" IN ${dialectOf(manager).list('$1')}
        AND "ledgerId" IN (SELECT "id" FROM "ledgers" WHERE "account" = $2 AND "listId" = $3 AND "id" <> $4)`,
     [JSON.stringify(rows.map(({ emailKey }) => emailKey)), run.account, run.listId, run.ledgerId],
   );
@@ -238,7 +258,7 @@ async function noteRemovals(
     const before = removals === null ? [] : (JSON.parse(removals) as [number, number][]);
     await execute(
       manager,
-      `UPDATE "ledger_entries" SET "removals" = $1 WHERE "ledgerId" = $2 AND "emailKey" IN ${jsonList('$3')}`,
+      `UPDATE "ledger_entries" SET "removals" = $1 WHERE "ledgerId" = $2 AND "emailKey" IN ${dialectOf(manager).list('$3')}`,
       [
         JSON.stringify([...before, next].slice(-MAX_REMOVALS)),
         run.ledgerId,

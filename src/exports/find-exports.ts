@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { jsonList } from '../bulk-sql.js';
+import { dialectOf } from '../bulk-sql.js';
 import type { Database } from '../database.js';
 import { Connection } from '../entities/connection.js';
 import { Export } from '../entities/export.js';
@@ -24,7 +24,7 @@ export async function listExports(
   const query = database.reader.createQueryBuilder(Export, 'export');
   if (search) {
     const found = JSON.stringify(await findIds(database.reader, search));
-    query.andWhere(`export.id IN ${jsonList(':found')}`, { found });
+    query.andWhere(`export.id IN ${dialectOf(database.reader).list(':found')}`, { found });
   }
   return readPage(query, page, 'ASC');
 }

@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { execute, jsonList, jsonTable } from '../bulk-sql.js';
+import { dialectOf, execute } from '../bulk-sql.js';
 import type { Database } from '../database.js';
 import { Export } from '../entities/export.js';
 import type { ExportRun } from '../entities/export-run.js';
@@ -31,6 +31,8 @@ export function lostAddresses(findings: readonly Finding[]): FormerAddress[] {
   });
 }
 
+const COLUMNS = { profileId: 'text', emailKey: 'text', email: 'text' } as const;
+
 /** Notes addresses that profiles had; what is noted already stays. */
 export async function noteFormerAddresses(
   manager: EntityManager,
@@ -38,13 +40,14 @@ export async function noteFormerAddresses(
   addresses: readonly FormerAddress[],
 ): Promise<void> {
   if (addresses.length === 0) return;
-  const columns = ['profileId', 'emailKey', 'email'] as const;
-  const names = columns.map((column) => `"${column}"`).join(', ');
-  const rows = addresses.map((address) => columns.map((column) => address[column]));
+  const names = Object.keys(COLUMNS)
+    .map((column) => `"${column}"`)
+    .join(', ');
+  const rows = addresses.map(({ profileId, emailKey, email }) => [profileId, emailKey, email]);
   await execute(
     manager,
     `INSERT INTO "former_addresses" ("ledgerId", ${names}) SELECT $1, ${names}
-     FROM ${jsonTable('$2', columns)} AS "rows" WHERE TRUE ON CONFLICT DO NOTHING`,
+     FROM ${dialectOf(manager).table('$2', COLUMNS)} AS "rows" WHERE TRUE ON CONFLICT DO NOTHING`,
     [run.ledgerId, JSON.stringify(rows)],
   );
 }
@@ -91,7 +94,7 @@ async function addressesOf(
 ): Promise<Map<string, string>> {
   if (profileIds.length === 0) return new Map();
   const rows = await reader.query<{ id: string; attributes: string }[]>(
-    `SELECT "id", "attributes" FROM "profiles" WHERE "id" IN ${jsonList('$1')}`,
+    `SELECT "id", "attributes" FROM "profiles" WHERE "id" IN ${dialectOf(reader).list('$1')}`,
     [JSON.stringify(profileIds)],
   );
   return new Map(

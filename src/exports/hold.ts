@@ -109,7 +109,7 @@ export async function approveRun(
     });
     const event = { at: new Date(services.clock.now()), actor, action: 'approveExportRun' };
     await auditRun(manager, event, ExportRunState.HELD, run, { approvedLeavers: run.leavers });
-    services.queue.ring(transaction, run.account);
+    await services.queue.ring(transaction, run.account);
     transaction.afterCommit(() => {
       services.hub.changed(id);
       services.logger.info({ runId: id, leavers: run.approvedLeavers }, 'run approved');
@@ -140,7 +140,7 @@ export async function cancelForgottenRuns(services: RunServices): Promise<boolea
         problem: forgottenBecause(run.problem),
         cancelRequestedAt: new Date(clock.now()),
       });
-      queue.ring(transaction, run.account);
+      await queue.ring(transaction, run.account);
       transaction.afterCommit(() => {
         hub.changed(id);
         logger.warn({ runId: id }, 'run is to end: nobody approved it');

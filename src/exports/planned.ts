@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { jsonList, jsonRows, jsonText } from '../bulk-sql.js';
+import { dialectOf } from '../bulk-sql.js';
 import type { Scanner } from '../database.js';
 import type { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
@@ -62,8 +62,8 @@ async function readPlanned(
   which: { tasks: readonly LedgerTask[]; where: string; keys: string[]; limit: number },
 ): Promise<PlannedEntry[]> {
   const [{ rows }] = await manager.query<[{ rows: string }]>(
-    `SELECT ${jsonRows(
-      ['"emailKey"', '"profileId"', '"task"', jsonText('"wanted"'), '"everSent"', '"standing"'],
+    `SELECT ${dialectOf(manager).rows(
+      ['"emailKey"', '"profileId"', '"task"', { json: '"wanted"' }, '"everSent"', '"standing"'],
       '"emailKey"',
     )} AS "rows" FROM (
        SELECT * FROM "ledger_entries"
@@ -109,7 +109,7 @@ export async function isHeldByAnotherRun(
        WHERE "other"."account" = $1 AND "other"."state" IN ('RUNNING', 'CANCELING')
          AND "other"."listId" = $2 AND "other"."id" <> $3
          AND "theirs"."ledgerId" = "other"."ledgerId" AND "theirs"."plannedRun" = "other"."number"
-         AND "theirs"."emailKey" IN ${jsonList('$4')}
+         AND "theirs"."emailKey" IN ${dialectOf(manager).list('$4')}
          AND "batches"."runId" = "other"."id" AND "batches"."state" IN ('SENDING', 'ACCEPTED')
          AND "batches"."fromKey" <= "theirs"."emailKey" AND "batches"."toKey" >= "theirs"."emailKey"
      ) AS "held"`,

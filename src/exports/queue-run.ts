@@ -113,7 +113,7 @@ async function joinOrInsert(
   const run = await newRun(services, manager, definition, connection, wish);
   await manager.insert(ExportRun, run);
   await writeDown(services, manager, null, run, wish);
-  services.queue.ring(transaction, run.account);
+  await services.queue.ring(transaction, run.account);
   transaction.afterCommit(() => {
     services.hub.changed(run.id);
     tell(services, run, wish, 'run queued');

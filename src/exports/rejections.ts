@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { jsonTable } from '../bulk-sql.js';
+import { dialectOf } from '../bulk-sql.js';
 import type { RejectionReason } from '../entities/rejection.js';
 
 /** Somebody who did not arrive, and why. */
@@ -9,6 +9,8 @@ export interface NewRejection {
   readonly reason: RejectionReason;
   readonly detail: string;
 }
+
+const COLUMNS = { profileId: 'text', email: 'text', reason: 'text', detail: 'text' } as const;
 
 /** Writes down people of a run who did not arrive, in one statement. */
 export async function addRejections(
@@ -21,7 +23,7 @@ export async function addRejections(
   await manager.query(
     `INSERT INTO "rejections" ("runId", "profileId", "email", "reason", "detail")
      SELECT $1, "profileId", "email", "reason", "detail"
-     FROM ${jsonTable('$2', ['profileId', 'email', 'reason', 'detail'])} AS "rows"`,
+     FROM ${dialectOf(manager).table('$2', COLUMNS)} AS "rows"`,
     [runId, JSON.stringify(rows)],
   );
 }

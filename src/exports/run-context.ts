@@ -9,6 +9,7 @@ import type { SecretBox } from '../security/secret-box.js';
 import type { Bell } from './bell.js';
 import type { Decide } from './decisions.js';
 import type { EngineMetrics } from './engine-metrics.js';
+import type { Tenant } from './fence.js';
 import type { Pace } from './pace.js';
 import type { ProgressHub } from './progress-hub.js';
 import type { Turns } from './turns.js';
@@ -32,7 +33,7 @@ export interface EngineServices {
 
 /** One run in the hands of one worker. */
 export interface RunContext {
-  readonly services: EngineServices;
+  readonly services: EngineServices & Tenant;
   /** As this worker last wrote it; counters are added up here too. */
   readonly run: ExportRun;
   readonly destination: Destination;

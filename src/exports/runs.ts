@@ -98,7 +98,7 @@ export async function cancelRun(services: RunServices, actor: SignedInActor, id:
       await moveRun(manager, run, ExportRunState.CANCELING, { cancelRequestedAt: now });
     }
     await auditRun(manager, event, before, run);
-    services.queue.ring(transaction, run.account);
+    await services.queue.ring(transaction, run.account);
     transaction.afterCommit(() => {
       services.hub.changed(id);
       if (isFinal(run.state)) services.metrics.runEnded(run.state);

@@ -1,24 +1,22 @@
-import { Table, type MigrationInterface, type QueryRunner, type TableColumnOptions } from 'typeorm';
+import { type MigrationInterface, type QueryRunner } from 'typeorm';
+import {
+  createIndexes,
+  createTables,
+  countedKey,
+  flag,
+  longText,
+  number,
+  numberKey,
+  optionalLongText,
+  optionalNumber,
+  optionalText,
+  text,
+  textKey,
+  type Indexes,
+  type Tables,
+} from './portable-tables.js';
 
-type ColumnKind = Omit<TableColumnOptions, 'name'>;
-
-const text: ColumnKind = { type: 'varchar' };
-const optionalText: ColumnKind = { type: 'varchar', isNullable: true };
-const longText: ColumnKind = { type: 'text' };
-const optionalLongText: ColumnKind = { type: 'text', isNullable: true };
-const number: ColumnKind = { type: 'integer' };
-const optionalNumber: ColumnKind = { type: 'integer', isNullable: true };
-const flag: ColumnKind = { type: 'boolean' };
-const textKey: ColumnKind = { type: 'varchar', isPrimary: true };
-const numberKey: ColumnKind = { type: 'integer', isPrimary: true };
-const countedKey: ColumnKind = {
-  type: 'integer',
-  isPrimary: true,
-  isGenerated: true,
-  generationStrategy: 'increment',
-};
-
-const TABLES: Record<string, Record<string, ColumnKind>> = {
+const TABLES: Tables = {
   users: {
     id: textKey,
     displayName: text,
@@ -192,7 +190,7 @@ const TABLES: Record<string, Record<string, ColumnKind>> = {
 /** Tables that are read along their key: on SQLite the rows lie in the key's own tree. */
 const CLUSTERED = new Set(['profiles', 'segment_members', 'ledger_entries', 'former_addresses']);
 
-const INDEXES: [name: string, on: string][] = [
+const INDEXES: Indexes = [
   ['UNIQUE "api_tokens_hash"', '"api_tokens" ("hash")'],
   ['UNIQUE "segments_name"', '"segments" ("name")'],
   ['UNIQUE "consents_in_force"', '"consents" ("connectionId") WHERE "withdrawnAt" IS NULL'],
@@ -216,19 +214,8 @@ const INDEXES: [name: string, on: string][] = [
 /** People, profiles, segments, connections with consent, exports, runs, the ledger and the batches. */
 export class FirstTables1795469000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
-    for (const [name, columns] of Object.entries(TABLES)) {
-      await runner.createTable(
-        new Table({
-          name,
-          columns: Object.entries(columns).map(([column, kind]) => ({ name: column, ...kind })),
-          withoutRowid: CLUSTERED.has(name),
-        }),
-      );
-    }
-    for (const [name, on] of INDEXES) {
-      const [, unique, bare] = /^(UNIQUE )?(.+)$/.exec(name) ?? [];
-      await runner.query(`CREATE ${unique ?? ''}INDEX ${bare ?? name} ON ${on}`);
-    }
+    await createTables(runner, TABLES, CLUSTERED);
+    await createIndexes(runner, INDEXES);
   }
 
   async down(runner: QueryRunner): Promise<void> {

@@ -1,7 +1,17 @@
-import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-
-const text = { type: 'varchar' };
-const optionalText = { type: 'varchar', isNullable: true };
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+import {
+  createIndexes,
+  createTables,
+  isPostgres,
+  number,
+  numberKey,
+  optionalLongText,
+  optionalText,
+  text,
+  textKey,
+  type Indexes,
+  type Tables,
+} from './portable-tables.js';
 
 const NEW_COLUMNS: [table: string, column: string][] = [
   ['users', 'issuer'],
@@ -11,18 +21,35 @@ const NEW_COLUMNS: [table: string, column: string][] = [
   ['consents', 'supersededAt'],
 ];
 
-const AUDIT_INDEXES: [name: string, column: string][] = [
-  ['audit_events_actor', 'actorId'],
-  ['audit_events_subject', 'subjectId'],
-  ['audit_events_action', 'action'],
-  ['audit_events_at', 'at'],
+const TABLES: Tables = {
+  audit_events: {
+    id: textKey,
+    at: text,
+    actorId: optionalText,
+    action: text,
+    subjectType: text,
+    subjectId: text,
+    result: text,
+    detail: optionalLongText,
+    clientAddress: optionalText,
+  },
+  audit_retention: { id: numberKey, days: number },
+};
+
+const INDEXES: Indexes = [
+  ['UNIQUE "users_subject"', '"users" ("issuer", "subject")'],
+  ['"api_tokens_user"', '"api_tokens" ("userId")'],
+  ['"audit_events_actor"', '"audit_events" ("actorId")'],
+  ['"audit_events_subject"', '"audit_events" ("subjectId")'],
+  ['"audit_events_action"', '"audit_events" ("action")'],
+  ['"audit_events_at"', '"audit_events" ("at")'],
 ];
 
 /**
- * What was recorded stays as it was recorded, whoever writes to the file. SQLite does not run the trigger of a deletion
- * when REPLACE deletes, so a row that is there already is refused at the insert.
+ * What was recorded stays as it was recorded, whoever writes to the database. SQLite does not run the trigger of a
+ * deletion when REPLACE deletes, so a row that is there already is refused at the insert.
  */
-const TRIGGERS = [
+const SQLITE_TRIGGERS = [
   `CREATE TRIGGER "audit_events_no_update" BEFORE UPDATE ON "audit_events"
    BEGIN SELECT RAISE(ABORT, 'audit events are never changed'); END`,
   `CREATE TRIGGER "audit_events_no_replacement" BEFORE INSERT ON "audit_events"
@@ -34,50 +61,50 @@ const TRIGGERS = [
    BEGIN SELECT RAISE(ABORT, 'audit events are kept for AUDIT_RETENTION_DAYS'); END`,
 ];
 
+const POSTGRES_TRIGGERS = [
+  `CREATE FUNCTION "audit_events_refuse"() RETURNS trigger LANGUAGE plpgsql AS $$
+   BEGIN RAISE EXCEPTION 'audit events are never changed'; END $$`,
+  `CREATE FUNCTION "audit_events_keep"() RETURNS trigger LANGUAGE plpgsql AS $$
+   DECLARE kept integer := (SELECT MAX("days") FROM "audit_retention");
+   BEGIN
+     IF kept IS NULL OR OLD."at" COLLATE "C" >
+        to_char(timezone('UTC', now()) - make_interval(days => kept), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') THEN
+       RAISE EXCEPTION 'audit events are kept for AUDIT_RETENTION_DAYS';
+     END IF;
+     RETURN OLD;
+   END $$`,
+  `CREATE TRIGGER "audit_events_no_update" BEFORE UPDATE ON "audit_events"
+   FOR EACH ROW EXECUTE FUNCTION "audit_events_refuse"()`,
+  `CREATE TRIGGER "audit_events_no_truncate" BEFORE TRUNCATE ON "audit_events"
+   FOR EACH STATEMENT EXECUTE FUNCTION "audit_events_refuse"()`,
+  `CREATE TRIGGER "audit_events_kept" BEFORE DELETE ON "audit_events"
+   FOR EACH ROW EXECUTE FUNCTION "audit_events_keep"()`,
+];
+
 const DEFAULT_RETENTION_DAYS = 400;
 
 /** Users of an issuer, tokens that end, statements that are superseded, and the audit trail. */
 export class PeopleAndAudit1795500000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     // Plain SQL: the schema builder would copy the whole table on SQLite.
+    const kind = isPostgres(runner) ? 'varchar COLLATE "C"' : 'varchar';
     for (const [table, column] of NEW_COLUMNS) {
-      await runner.query(`ALTER TABLE "${table}" ADD COLUMN "${column}" varchar`);
+      await runner.query(`ALTER TABLE "${table}" ADD COLUMN "${column}" ${kind}`);
     }
-    await runner.query('CREATE UNIQUE INDEX "users_subject" ON "users" ("issuer", "subject")');
-    await runner.query('CREATE INDEX "api_tokens_user" ON "api_tokens" ("userId")');
-    await runner.createTable(
-      new Table({
-        name: 'audit_events',
-        columns: [
-          { name: 'id', ...text, isPrimary: true },
-          { name: 'at', ...text },
-          { name: 'actorId', ...optionalText },
-          { name: 'action', ...text },
-          { name: 'subjectType', ...text },
-          { name: 'subjectId', ...text },
-          { name: 'result', ...text },
-          { name: 'detail', type: 'text', isNullable: true },
-          { name: 'clientAddress', ...optionalText },
-        ],
-        indices: AUDIT_INDEXES.map(([name, column]) => ({ name, columnNames: [column] })),
-      }),
-    );
-    await runner.createTable(
-      new Table({
-        name: 'audit_retention',
-        columns: [
-          { name: 'id', type: 'integer', isPrimary: true },
-          { name: 'days', type: 'integer' },
-        ],
-      }),
-    );
+    await createTables(runner, TABLES);
+    await createIndexes(runner, INDEXES);
     await runner.query(`INSERT INTO "audit_retention" ("id", "days") VALUES (1, ${DEFAULT_RETENTION_DAYS})`);
-    for (const trigger of TRIGGERS) await runner.query(trigger);
+    for (const trigger of isPostgres(runner) ? POSTGRES_TRIGGERS : SQLITE_TRIGGERS)
+      await runner.query(trigger);
   }
 
   async down(runner: QueryRunner): Promise<void> {
     await runner.dropTable('audit_events');
     await runner.dropTable('audit_retention');
+    if (isPostgres(runner)) {
+      await runner.query('DROP FUNCTION "audit_events_refuse"()');
+      await runner.query('DROP FUNCTION "audit_events_keep"()');
+    }
     await runner.query('DROP INDEX "api_tokens_user"');
     await runner.query('DROP INDEX "users_subject"');
     for (const [table, column] of [...NEW_COLUMNS].reverse()) {

@@ -1,30 +1,23 @@
+import { TableColumn, type MigrationInterface, type QueryRunner } from 'typeorm';
 import {
-  Table,
-  TableColumn,
-  type MigrationInterface,
-  type QueryRunner,
-  type TableColumnOptions,
-} from 'typeorm';
+  createIndexes,
+  createTables,
+  countedKey,
+  flag,
+  longText,
+  number,
+  numberKey,
+  optionalLongText,
+  optionalNumber,
+  optionalText,
+  text,
+  textKey,
+  portable,
+  type Indexes,
+  type Tables,
+} from './portable-tables.js';
 
-type ColumnKind = Omit<TableColumnOptions, 'name'>;
-
-const text: ColumnKind = { type: 'varchar' };
-const optionalText: ColumnKind = { type: 'varchar', isNullable: true };
-const longText: ColumnKind = { type: 'text' };
-const optionalLongText: ColumnKind = { type: 'text', isNullable: true };
-const number: ColumnKind = { type: 'integer' };
-const optionalNumber: ColumnKind = { type: 'integer', isNullable: true };
-const flag: ColumnKind = { type: 'boolean' };
-const textKey: ColumnKind = { type: 'varchar', isPrimary: true };
-const numberKey: ColumnKind = { type: 'integer', isPrimary: true };
-const countedKey: ColumnKind = {
-  type: 'integer',
-  isPrimary: true,
-  isGenerated: true,
-  generationStrategy: 'increment',
-};
-
-const TABLES: Record<string, Record<string, ColumnKind>> = {
+const TABLES: Tables = {
   segment_sizes: {
     id: countedKey,
     segmentId: text,
@@ -86,7 +79,7 @@ const TABLES: Record<string, Record<string, ColumnKind>> = {
   trigger_calls: { triggerId: textKey, webhookId: textKey, bodyHash: text, runId: text, receivedAt: text },
 };
 
-const INDEXES: [name: string, on: string][] = [
+const INDEXES: Indexes = [
   ['"segment_sizes_segment"', '"segment_sizes" ("segmentId", "id")'],
   ['"export_schedules_due"', '"export_schedules" ("dueAt")'],
   ['UNIQUE "refreshes_one_running"', `"refreshes" ("state") WHERE "state" = 'RUNNING'`],
@@ -97,19 +90,10 @@ const INDEXES: [name: string, on: string][] = [
 /** Rules of segments and how large they were; schedules, refreshes and triggers. */
 export class WhatStartsARun1795520000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
-    await runner.addColumn('segments', new TableColumn({ name: 'rule', ...optionalLongText }));
-    for (const [name, columns] of Object.entries(TABLES)) {
-      await runner.createTable(
-        new Table({
-          name,
-          columns: Object.entries(columns).map(([column, kind]) => ({ name: column, ...kind })),
-        }),
-      );
-    }
-    for (const [name, on] of INDEXES) {
-      const [, unique, bare] = /^(UNIQUE )?(.+)$/.exec(name) ?? [];
-      await runner.query(`CREATE ${unique ?? ''}INDEX ${bare ?? name} ON ${on}`);
-    }
+    const rule = { name: 'rule', ...portable(runner, optionalLongText) };
+    await runner.addColumn('segments', new TableColumn(rule));
+    await createTables(runner, TABLES);
+    await createIndexes(runner, INDEXES);
     // An export that was made before there were schedules follows every refresh, like a new one.
     await runner.query(
       `INSERT INTO "export_schedules" ("exportId", "enabled", "recurrence")

@@ -1,3 +1,4 @@
+import { dialectOf } from '../bulk-sql.js';
 import type { Scanner } from '../database.js';
 import { Profile, type Attributes } from '../entities/profile.js';
 
@@ -17,30 +18,31 @@ export async function* memberPages(
   if (generations.length === 0) return;
   // One text with all profiles of the page: made into rows and columns by the driver, it would take twice as long.
   const sql = `SELECT COUNT(*) AS "members", MAX("id") AS "last",
-      '[' || group_concat("profile", ',' ORDER BY "id") || ']' AS "profiles"
+      ${dialectOf(scanner).rows(['"id"', { json: '"attributes"' }], '"id"')} AS "profiles"
     FROM (
-      SELECT members."profileId" AS "id",
-        '[' || json_quote(members."profileId") || ',' || profiles."attributes" || ']' AS "profile"
+      SELECT members."profileId" AS "id", profiles."attributes" AS "attributes"
       FROM (${pageOfMembers(generations, pageSize)}) AS members
       LEFT JOIN "profiles" AS profiles ON profiles."id" = members."profileId") AS page`;
   const readAfter = (last: string) => scanner.query<[MemberPage]>(sql, [last]);
   let next: Promise<[MemberPage]> | undefined = readAfter('');
   while (next !== undefined) {
     const [page]: [MemberPage] = await next;
-    // SQLite reads the next page in its own thread while this one is worked on.
+    // The database reads the next page while this one is worked on.
     next = page.last === null || page.members < pageSize ? undefined : readAfter(page.last);
     // It may fail when nobody waits for it any more; whoever does will hear of it.
     next?.catch(() => undefined);
-    const profiles = JSON.parse(page.profiles ?? '[]') as [string, Attributes][];
-    if (profiles.length > 0) yield profiles.map(([id, attributes]) => profileOf(id, attributes));
+    const profiles = (JSON.parse(page.profiles) as [string, Attributes | null][]).flatMap(
+      ([id, attributes]) => (attributes === null ? [] : profileOf(id, attributes)),
+    );
+    if (profiles.length > 0) yield profiles;
   }
 }
 
 interface MemberPage {
   readonly members: number;
   readonly last: string | null;
-  /** JSON: `[[id, attributes], …]` of those that have a profile; null when there are none. */
-  readonly profiles: string | null;
+  /** JSON: `[[id, attributes], …]`; the attributes of somebody without a profile are null. */
+  readonly profiles: string;
 }
 
 function profileOf(id: string, attributes: Attributes): Profile {
@@ -72,7 +74,7 @@ export async function countMembers(scanner: Scanner, generations: readonly numbe
 function pageOfMembers(generations: readonly number[], pageSize: number): string {
   const parts = generations.map(
     (generation) => `SELECT * FROM (SELECT "profileId" FROM "segment_members"
-      WHERE "generation" = ${generation} AND "profileId" > $1 ORDER BY "profileId" LIMIT ${pageSize})`,
+      WHERE "generation" = ${generation} AND "profileId" > $1 ORDER BY "profileId" LIMIT ${pageSize}) AS "part${generation}"`,
   );
   return `${parts.join(' UNION ')} ORDER BY "profileId" LIMIT ${pageSize}`;
 }

@@ -1,4 +1,5 @@
-import type { EntityManager } from 'typeorm';
+import { dialectOf } from '../bulk-sql.js';
+import type { Scanner } from '../database.js';
 import type { Attributes } from '../entities/profile.js';
 
 /** Id and attributes. */
@@ -14,17 +15,16 @@ interface ProfilePage {
  * All profiles, page by page, by id in the order of UTF-8 bytes. Each page sees the database at its own moment: who is
  * changed, made or removed meanwhile is seen as they were when their page was read.
  */
-export async function* profilePages(reader: EntityManager, pageSize: number): AsyncGenerator<ProfileRow[]> {
+export async function* profilePages(reader: Scanner, pageSize: number): AsyncGenerator<ProfileRow[]> {
   // One text with all profiles of the page: made into rows and columns by the driver, it would take twice as long.
   const sql = `SELECT COUNT(*) AS "count", MAX("id") AS "last",
-      '[' || COALESCE(group_concat('[' || json_quote("id") || ',' || "attributes" || ']', ',' ORDER BY "id"), '') || ']'
-        AS "profiles"
+      ${dialectOf(reader).rows(['"id"', { json: '"attributes"' }], '"id"')} AS "profiles"
     FROM (SELECT "id", "attributes" FROM "profiles" WHERE "id" > $1 ORDER BY "id" LIMIT ${pageSize}) AS page`;
   const readAfter = (last: string) => reader.query<[ProfilePage]>(sql, [last]);
   let next: Promise<[ProfilePage]> | undefined = readAfter('');
   while (next !== undefined) {
     const [page]: [ProfilePage] = await next;
-    // SQLite reads the next page in its own thread while this one is worked on.
+    // The database reads the next page while this one is worked on.
     next = page.last === null || page.count < pageSize ? undefined : readAfter(page.last);
     // It may fail when nobody waits for it any more; whoever does will hear of it.
     next?.catch(() => undefined);

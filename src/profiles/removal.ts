@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { NO_SUBJECT, record, type SignedInActor } from '../audit/record.js';
-import { jsonList } from '../bulk-sql.js';
+import { dialectOf } from '../bulk-sql.js';
 import type { Clock } from '../clock.js';
 import type { Database } from '../database.js';
 import type { Attributes } from '../entities/profile.js';
@@ -30,20 +30,21 @@ export async function removeProfiles(
   }
   const list = JSON.stringify(ids);
   return database.transact(async ({ manager }) => {
+    const theirs = dialectOf(manager).list('$1');
     const profiles = await readProfiles(manager, list);
     await manager.query(
       `UPDATE "segments" SET "memberCount" = "memberCount" - (
          SELECT COUNT(*) FROM "segment_members" AS members
-         WHERE members."generation" = "segments"."generation" AND members."profileId" IN ${jsonList('$1')})`,
+         WHERE members."generation" = "segments"."generation" AND members."profileId" IN ${theirs})`,
       [list],
     );
     // By the generations that there are, not by id alone: the key begins with the generation.
     await manager.query(
       `DELETE FROM "segment_members"
-       WHERE "generation" IN (SELECT "id" FROM "segment_generations") AND "profileId" IN ${jsonList('$1')}`,
+       WHERE "generation" IN (SELECT "id" FROM "segment_generations") AND "profileId" IN ${theirs}`,
       [list],
     );
-    await manager.query(`DELETE FROM "profiles" WHERE "id" IN ${jsonList('$1')}`, [list]);
+    await manager.query(`DELETE FROM "profiles" WHERE "id" IN ${theirs}`, [list]);
     await forgetAttributes(manager, [...profiles.values()]);
     // Not whom: ids can be addresses, and who was removed is to be forgotten.
     await record(manager, {
@@ -69,7 +70,7 @@ async function forgetAttributes(manager: EntityManager, removed: readonly Attrib
     const wasTheirs = removed.some((profile) => cutSample(profile[name] ?? '') === sample);
     if (sample === null || !wasTheirs) continue;
     const [another] = await manager.query<{ value: string }[]>(
-      `SELECT value FROM "profiles", json_each("profiles"."attributes") WHERE key = $1 AND value <> '' LIMIT 1`,
+      `SELECT value FROM "profiles", ${dialectOf(manager).entries('"profiles"."attributes"')} WHERE key = $1 AND value <> '' LIMIT 1`,
       [name],
     );
     await manager.update(ProfileAttribute, name, { sample: cutSample(another?.value ?? '') || null });

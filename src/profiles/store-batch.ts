@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { jsonList, jsonTable } from '../bulk-sql.js';
+import { dialectOf } from '../bulk-sql.js';
 import type { Transaction } from '../database.js';
 import type { Attributes } from '../entities/profile.js';
 import { addMembers, keepMembers } from './generations.js';
@@ -41,7 +41,7 @@ export async function storeBatch(
 /** @param ids a JSON array. */
 export async function readProfiles(manager: EntityManager, ids: string): Promise<Map<string, Attributes>> {
   const rows = await manager.query<{ id: string; attributes: string }[]>(
-    `SELECT "id", "attributes" FROM "profiles" WHERE "id" IN ${jsonList('$1')}`,
+    `SELECT "id", "attributes" FROM "profiles" WHERE "id" IN ${dialectOf(manager).list('$1')}`,
     [ids],
   );
   return new Map(rows.map((row) => [row.id, JSON.parse(row.attributes) as Attributes]));
@@ -54,7 +54,7 @@ async function writeProfiles(
   if (profiles.size === 0) return;
   await manager.query(
     `INSERT INTO "profiles" ("id", "attributes")
-     SELECT "id", "attributes" FROM ${jsonTable('$1', ['id', 'attributes'])} AS rows
+     SELECT "id", "attributes" FROM ${dialectOf(manager).table('$1', { id: 'text', attributes: 'text' })} AS rows
      WHERE true ORDER BY "id"
      ON CONFLICT ("id") DO UPDATE SET "attributes" = excluded."attributes"`,
     [JSON.stringify([...profiles])],
@@ -79,7 +79,7 @@ export async function writeAttributeChanges(
   ]);
   await manager.query(
     `INSERT INTO "profile_attributes" ("name", "filled", "sample")
-     SELECT "name", "filled", "sample" FROM ${jsonTable('$1', ['name', 'filled', 'sample'])} AS rows
+     SELECT "name", "filled", "sample" FROM ${dialectOf(manager).table('$1', { name: 'text', filled: 'integer', sample: 'text' })} AS rows
      WHERE true
      ON CONFLICT ("name") DO UPDATE SET
        "filled" = "profile_attributes"."filled" + excluded."filled",

@@ -56,7 +56,10 @@ export async function openDoors(
     app,
   );
   answerBrokenRequests(http);
-  const sockets = openWebSocketDoor(http, { config, services, schema, requests, guards, entrance, limits });
+  const isServing = config.process !== 'worker';
+  const sockets = isServing
+    ? openWebSocketDoor(http, { config, services, schema, requests, guards, entrance, limits })
+    : undefined;
   http.listen(config.port, config.host);
   await once(http, 'listening');
 
@@ -68,7 +71,7 @@ export async function openDoors(
       }, GRACE_MS);
       // Listens no more from now on; is closed when the last connection is, the sockets' among them.
       const closed = new Promise((resolve) => http.close(resolve));
-      await sockets.close(GRACE_MS);
+      await sockets?.close(GRACE_MS);
       await closed;
       clearTimeout(cut);
       // A handler whose connection was cut still writes down what it has.

@@ -19,7 +19,7 @@ import type { Requests } from './requests.js';
 import { createSlowBodies } from './slow-bodies.js';
 
 export interface HttpParts {
-  readonly config: Pick<Config, 'corsOrigins' | 'production' | 'metricsToken'>;
+  readonly config: Pick<Config, 'corsOrigins' | 'production' | 'process' | 'metricsToken'>;
   readonly services: Services & Health;
   readonly apollo: ApolloServer<Context>;
   readonly requests: Requests;
@@ -46,8 +46,12 @@ export function createHttpApp(parts: HttpParts): Express {
     }),
   );
   app.use(requireHost(requests));
+  app.use(requireReadablePath(entrance));
 
   app.use(healthRoutes({ ...services, metricsToken: config.metricsToken }));
+  if (config.process === 'worker') app.use(onlyWorks);
+  // No token: whoever calls shows by the secret of the trigger that it may. Its size is looked at before it is counted.
+  app.post('/hooks/:triggerId', inFlight.track(hookRoute(services, requests, entrance)));
   app.use(async (request, _response, next) => {
     await entrance.knock(request);
     next();
@@ -63,14 +67,8 @@ export function createHttpApp(parts: HttpParts): Express {
   const profiles = inFlight.track(importRoute(services, requests));
   app.put('/profiles', authenticated, mayImport, bodies.allowLong, profiles);
 
-  // No token: whoever calls shows by the secret of the trigger that it may.
-  app.post('/hooks/:triggerId', inFlight.track(hookRoute(services, requests, entrance.addressOf)));
-
   app.use(() => {
-    throw new NotFoundError(
-      'address',
-      'There are POST /graphql, PUT /profiles, POST /hooks/:triggerId, GET /healthz, GET /readyz and GET /metrics.',
-    );
+    throw noSuchAddress();
   });
   app.use(errorHandler(requests));
   return app;
@@ -78,6 +76,13 @@ export function createHttpApp(parts: HttpParts): Express {
 
 /** Answers are data: nothing may be loaded or run on their behalf, and no page may show them in a frame. */
 const NOTHING_LOADS = { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] };
+
+const onlyWorks: RequestHandler = () => {
+  throw new NotFoundError(
+    'address',
+    'This process only works (SLUICE_PROCESS=worker): there are GET /healthz and GET /readyz. Ask one that serves.',
+  );
+};
 
 /** RFC 9112, 3.2. */
 function requireHost(requests: Requests): RequestHandler {
@@ -89,6 +94,34 @@ function requireHost(requests: Requests): RequestHandler {
     const failure = badRequest(400, 'The request names no host.', 'Send the header "Host".');
     answerFailure(response, failure, requests.of(request));
   };
+}
+
+/** The router decodes parts of the path, and what it cannot decode would pass for a fault of ours. */
+function requireReadablePath(entrance: Entrance): RequestHandler {
+  return async (request, _response, next) => {
+    if (isReadable(request.path)) {
+      next();
+      return;
+    }
+    await entrance.knock(request);
+    throw noSuchAddress();
+  };
+}
+
+function isReadable(path: string): boolean {
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function noSuchAddress(): NotFoundError {
+  return new NotFoundError(
+    'address',
+    'There are POST /graphql, PUT /profiles, POST /hooks/:triggerId, GET /healthz and GET /readyz.',
+  );
 }
 
 /** A page to try things out, for a browser that comes to look: it holds nothing of ours, so it needs no token. */

@@ -4,6 +4,7 @@ import { NO_SUBJECT, record, type SignedInActor } from '../audit/record.js';
 import { BadInputError, describeError, SluiceError } from '../errors.js';
 import { importProfiles, type ImportOptions, type ImportServices } from '../profiles/import.js';
 import { IncompleteImportError, type ImportReport } from '../profiles/import-report.js';
+import { NOTES_LANE } from '../lanes.js';
 import { answerFailure, type FailureAnswer } from './error-format.js';
 import type { Requests } from './requests.js';
 
@@ -68,7 +69,7 @@ export async function auditImport(
     detail,
   };
   try {
-    await database.transact(({ manager }) => record(manager, entry));
+    await database.transact(({ manager }) => record(manager, entry), NOTES_LANE);
   } catch (error: unknown) {
     // Where nothing can be written, nothing can be imported; but what was stored is not to be called a failure.
     if (result === 'STARTED') throw error;

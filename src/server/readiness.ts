@@ -2,6 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { Clock } from '../clock.js';
 import { describeError } from '../errors.js';
 import type { Logger } from '../logger.js';
+import type { Wire } from '../wire.js';
 
 /** Something without which the process must not be given work. */
 export interface Check {
@@ -84,6 +85,15 @@ export function databaseCheck(reader: EntityManager): Check {
       await reader.query('SELECT "id" FROM "users" LIMIT 1');
       return true;
     },
+  };
+}
+
+/** Without the wire everything goes on, but later: other processes are heard by looking. */
+export function wireCheck(wire: Wire): Check {
+  return {
+    name: 'wire',
+    problem: 'The connection to the other processes (LISTEN) is down; it is opened again.',
+    check: () => Promise.resolve(wire.isUp()),
   };
 }
 

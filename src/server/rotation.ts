@@ -1,5 +1,5 @@
 import type { Config } from '../config.js';
-import { openDatabase } from '../database.js';
+import { openDatabase } from '../open-database.js';
 import { rotateKeys, type Rotation } from '../security/rotate-keys.js';
 import { createSecretBox } from '../security/secret-box.js';
 import { loadSecretKeys } from '../security/secret-keys.js';
@@ -11,7 +11,7 @@ import { dataModel } from './data-model.js';
  */
 export async function rotateKeysOf(config: Config, onProgress: (rows: number) => void): Promise<Rotation> {
   const secretBox = createSecretBox(loadSecretKeys(config));
-  const database = await openDatabase(config.databaseFile, dataModel);
+  const database = await openDatabase(config.database, dataModel);
   try {
     return await rotateKeys({ database, secretBox }, onProgress);
   } finally {

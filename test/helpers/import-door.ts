@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -7,13 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
 import { systemClock } from '../../src/clock.js';
-import { openDatabase, type Database } from '../../src/database.js';
+import type { Database } from '../../src/database.js';
 import type { Attributes } from '../../src/entities/profile.js';
 import { createLogger } from '../../src/logger.js';
 import type { ImportServices } from '../../src/profiles/import.js';
 import type { ImportReport } from '../../src/profiles/import-report.js';
-import { dataModel } from '../../src/server/data-model.js';
 import { importRoute } from '../../src/server/import-route.js';
+import { openIn, removeFolder } from './databases.js';
 import { createRequests } from '../../src/server/requests.js';
 
 export interface ImportFailure {
@@ -53,7 +53,7 @@ export class ImportDoor implements AsyncDisposable {
 
   static async open(): Promise<ImportDoor> {
     const folder = mkdtempSync(join(tmpdir(), 'sluice-import-'));
-    const database = await openDatabase(join(folder, 'sluice.db'), dataModel);
+    const database = await openIn(folder);
     const app = express();
     const server = createServer(app).listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -148,6 +148,6 @@ export class ImportDoor implements AsyncDisposable {
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
     await this.database.close();
-    rmSync(this.folder, { recursive: true });
+    await removeFolder(this.folder);
   }
 }

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { rm } from 'node:fs/promises';
 import type { Command, Measurement } from './measured-server.js';
+import { removeFolder, settingsFor } from './databases.js';
 import { Sluice, temporaryFolder, TEST_TOKEN } from './sluice.js';
 
 /** As `npm run build` leaves it; `npm test` builds first. */
@@ -26,7 +26,7 @@ export async function startMeasured(env: Readonly<Record<string, string>> = {}):
     execArgv: ['--expose-gc', ...MEMORY],
     env: {
       PORT: '0',
-      DATABASE_URL: `sqlite:${folder.path}/sluice.db`,
+      ...(await settingsFor(folder.path)),
       SLUICE_ADMIN_TOKEN: TEST_TOKEN,
       LOG_LEVEL: 'error',
       ...env,
@@ -49,7 +49,7 @@ export async function startMeasured(env: Readonly<Record<string, string>> = {}):
   const stop = async () => {
     child.kill('SIGKILL');
     await exit.catch(() => undefined);
-    await rm(folder.path, { recursive: true, force: true });
+    await removeFolder(folder.path);
   };
   const sluice = new Sluice({ url, administrator: {}, stop }, TEST_TOKEN, folder.path, false, []);
   return {

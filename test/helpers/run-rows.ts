@@ -1,8 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import 'reflect-metadata';
-import { openDatabase, type Database } from '../../src/database.js';
+import type { Database } from '../../src/database.js';
 import { DestinationKind } from '../../src/entities/connection.js';
 import {
   ExportRun,
@@ -13,7 +13,7 @@ import {
 import { LedgerEntry, LedgerTask } from '../../src/entities/ledger.js';
 import { ledgerOf, writeEntries } from '../../src/exports/ledger.js';
 import { filledFields, type WantedContact } from '../../src/exports/mapping.js';
-import { dataModel } from '../../src/server/data-model.js';
+import { openIn, removeFolder } from './databases.js';
 
 /** A database with one run that sends, and what it plans. */
 export interface RunRows extends AsyncDisposable {
@@ -28,7 +28,7 @@ export interface RunRows extends AsyncDisposable {
 /** @example await using rows = await openRunRows(); */
 export async function openRunRows(): Promise<RunRows> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-rows-'));
-  const database = await openDatabase(join(folder, 'sluice.db'), dataModel);
+  const database = await openIn(folder);
   const run = await database.transact(async ({ manager }) => {
     const begun = manager.create(ExportRun, { ...NEW_RUN, queuedAt: new Date(0) });
     const ledger = await ledgerOf(manager, begun);
@@ -58,7 +58,7 @@ export async function openRunRows(): Promise<RunRows> {
     entry: (emailKey) => database.reader.findOneByOrFail(LedgerEntry, { emailKey }),
     [Symbol.asyncDispose]: async () => {
       await database.close();
-      await rm(folder, { recursive: true });
+      await removeFolder(folder);
     },
   };
 }

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -12,6 +12,7 @@ import type { Ticker } from '../../src/jobs/ticker.js';
 import { createLogger, type Logger } from '../../src/logger.js';
 import { DOOR_LIMITS, type DoorLimits } from '../../src/server/limits.js';
 import { startServer, type Server } from '../../src/server/server.js';
+import { removeFolder, settingsFor } from './databases.js';
 import { noteStart, noteStop } from './leaks.js';
 
 export interface SluiceOptions {
@@ -66,14 +67,23 @@ export const TEST_TOKEN = 'token-of-the-tests-administrator';
 const TIME_SCALE = '100000';
 
 /**
- * Starts a real server: own port, own SQLite file, a known token. Speak to it as any client does.
+ * Starts a real server: own port, own database, a known token. Speak to it as any client does.
  * @example await using sluice = await startSluice({ sandbox });
  */
 export async function startSluice(options: SluiceOptions = {}): Promise<Sluice> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'sluice-')));
+  try {
+    return await startIn(folder, options);
+  } catch (error: unknown) {
+    if (options.folder === undefined) await removeFolder(folder);
+    throw error;
+  }
+}
+
+async function startIn(folder: string, options: SluiceOptions): Promise<Sluice> {
   const config = readConfig({
     PORT: '0',
-    DATABASE_URL: `sqlite:${join(folder, 'sluice.db')}`,
+    ...(await settingsFor(folder)),
     SLUICE_ADMIN_TOKEN: TEST_TOKEN,
     ...(options.sandbox && {
       SLUICE_SANDBOX_HOSTS: options.sandbox.host,
@@ -101,7 +111,7 @@ export async function startSluice(options: SluiceOptions = {}): Promise<Sluice> 
 /** A data folder that outlives a server, for tests that start another one on it. */
 export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
   const path = await mkdtemp(join(tmpdir(), 'sluice-'));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+  return { path, [Symbol.asyncDispose]: () => removeFolder(path) };
 }
 
 type LogLine = Record<string, unknown>;
@@ -197,7 +207,7 @@ export class Sluice implements AsyncDisposable {
     noteStop(this);
     await this.#subscriptions?.dispose();
     await this.server.stop();
-    if (this.ownsFolder) await rm(this.folder, { recursive: true, force: true });
+    if (this.ownsFolder) await removeFolder(this.folder);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

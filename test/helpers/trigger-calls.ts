@@ -21,6 +21,7 @@ export interface HookAnswer {
         readonly code: string;
         readonly field?: string;
         readonly retryAfterSeconds?: number;
+        readonly correlationId?: string;
       };
     }[];
   };
