@@ -52,8 +52,13 @@ export const WITH_ONE_OF_THEIR_OWN = [
   'demo',
   // The part of the SQLite database that shares commits.
   'group-commit',
+  // From one to the other.
+  'move',
   // The Postgres that the tests themselves get.
   'postgres',
+  // Both queues, each on what it needs.
+  'queue',
+  'queue-replicas',
 ];
 
 const ONCE = [...WITHOUT_DATABASE, ...WITH_ONE_OF_THEIR_OWN];

@@ -91,7 +91,7 @@ describe('a request that is wrong', () => {
   ])("keeps GraphQL's own code: %s", async (_what, document, code) => {
     const answer = await sluice.request(document);
     expect(answer.status).toBe(400);
-    expect(failureOf(answer)?.extensions).toEqual({ code });
+    expect(failureOf(answer)?.extensions).toEqual({ code, requestId: expect.any(String) as string });
   });
 
   it('is BAD_USER_INPUT when a variable has the wrong type', async () => {
@@ -138,6 +138,7 @@ describe('a request that is wrong', () => {
     expect(failureOf(answer)?.extensions).toEqual({
       code: 'NOT_FOUND',
       remedy: expect.any(String) as string,
+      requestId: expect.any(String) as string,
     });
   });
 });

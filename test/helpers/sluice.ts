@@ -42,7 +42,13 @@ export interface GraphQLAnswer {
 export interface GraphQLFailure {
   readonly message: string;
   readonly path?: (string | number)[];
-  readonly extensions: { code: string; remedy?: string; field?: string; correlationId?: string };
+  readonly extensions: {
+    code: string;
+    remedy?: string;
+    field?: string;
+    correlationId?: string;
+    requestId?: string;
+  };
 }
 
 /** What `query` and `subscribe` throw; `failures` are the errors as they came. */
@@ -142,15 +148,15 @@ export class Sluice implements AsyncDisposable {
     return body.data as Data;
   }
 
-  /** The answer as it is. `token` null: without one. */
+  /** The answer as it is. `token` null: without one; `headers` besides. */
   async request(
     document: string,
     variables?: Variables,
-    { token = this.token }: { token?: string | null } = {},
+    { token = this.token, headers = {} }: { token?: string | null; headers?: Record<string, string> } = {},
   ): Promise<GraphQLAnswer> {
     const response = await fetch(`${this.url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...bearer(token) },
+      headers: { 'content-type': 'application/json', ...bearer(token), ...headers },
       body: JSON.stringify({ query: document, variables }),
     });
     const body = (await response.json()) as GraphQLAnswer['body'];
