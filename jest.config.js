@@ -33,6 +33,7 @@ export const WITHOUT_DATABASE = [
   'mapping',
   'once',
   'one-beside',
+  'plain-line',
   ...['api', 'command-line', 'control', 'faults', 'importer', 'processing', 'quota'].map(
     (what) => `sandbox-${what}`,
   ),
