@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Clock } from './clock.js';
+import { systemClock } from './clock.js';
 import { describeError } from './errors.js';
 import { newId } from './ids.js';
 import type { Logger } from './logger.js';
@@ -22,19 +22,19 @@ const HEARTBEAT_TIMEOUT_MS = 5_000;
 type Message = readonly [sender: string, news: readonly (readonly [topic: string, about: string])[]];
 
 /**
- * The wire over LISTEN and NOTIFY, on a connection of its own, which is opened again as often as it is lost.
+ * The wire over LISTEN and NOTIFY, on a connection of its own, which is opened again as often as it is lost. It lives by the
+ * time of the machine, as networks do.
  * @throws if Postgres cannot be reached at the start.
  */
-export async function openPostgresWire(
-  url: string,
-  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
-): Promise<Wire> {
+export async function openPostgresWire(url: string, { logger }: { readonly logger: Logger }): Promise<Wire> {
   const sender = newId();
   const listeners = new Map<string, Set<(about: string) => void>>();
   const waiting = new Map<string, readonly [topic: string, about: string]>();
   const closing = new AbortController();
   let client: pg.Client | undefined;
   let flushing = false;
+
+  const isUp = () => client !== undefined;
 
   const connect = async () => {
     const opened = new pg.Client({
@@ -77,15 +77,17 @@ export async function openPostgresWire(
   };
 
   const reconnect = async () => {
-    while (client === undefined && !closing.signal.aborted) {
+    for (;;) {
       await pause(RECONNECT_MS);
-      try {
-        if (!closing.signal.aborted) await connect();
-      } catch {
-        // Told once, when it was lost.
-      }
+      if (closing.signal.aborted) return;
+      // Why it fails was told once, when the connection was lost.
+      const isUpAgain = await connect().then(
+        () => true,
+        () => false,
+      );
+      if (isUpAgain) break;
     }
-    if (client !== undefined) logger.info('the wire to the other processes is up again');
+    logger.info('the wire to the other processes is up again');
   };
 
   const watch = async (watched: pg.Client) => {
@@ -100,7 +102,7 @@ export async function openPostgresWire(
 
   const pause = async (ms: number) => {
     try {
-      await clock.sleep(ms, closing.signal);
+      await systemClock.sleep(ms, closing.signal);
     } catch (error: unknown) {
       if (!closing.signal.aborted) throw error;
     }
@@ -146,7 +148,7 @@ export async function openPostgresWire(
       listeners.set(topic, theirs.add(listener));
       return () => theirs.delete(listener);
     },
-    isUp: () => client !== undefined,
+    isUp,
     close: async () => {
       const last = client;
       if (last !== undefined && waiting.size > 0) await send(last);

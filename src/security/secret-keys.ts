@@ -6,13 +6,18 @@ import { readOrMakePrivateFile } from './private-file.js';
 const KEY_BYTES = 32;
 const KEY_FILE = 'secret.key';
 
+/** Where the key lies that the first start made. */
+export function keyFileIn(dataFolder: string): string {
+  return join(dataFolder, KEY_FILE);
+}
+
 /**
  * The keys for the secret box: those of the setting, else the one in the data folder, which the first start makes.
  * @throws if the file cannot be used; the message names it and says what to do.
  */
 export function loadSecretKeys(config: Pick<Config, 'secretKeys' | 'dataFolder'>): readonly string[] {
   if (config.secretKeys !== undefined) return config.secretKeys;
-  const file = join(config.dataFolder, KEY_FILE);
+  const file = keyFileIn(config.dataFolder);
   const key = readOrMakePrivateFile(file, () => randomBytes(KEY_BYTES).toString('base64'));
   if (Buffer.from(key, 'base64').length !== KEY_BYTES) {
     throw new Error(

@@ -1,5 +1,7 @@
+import { Registry } from 'prom-client';
 import { systemClock } from '../../src/clock.js';
 import type { Database } from '../../src/database.js';
+import { createEngineMetrics } from '../../src/exports/engine-metrics.js';
 import type { Queue } from '../../src/exports/queue.js';
 import type { RefreshServices } from '../../src/jobs/work-refresh.js';
 import { createLogger } from '../../src/logger.js';
@@ -27,6 +29,7 @@ export function servicesBeside(database: Database): RefreshServices {
     logger: createLogger('silent'),
     queue: idleQueue,
     hub: { changed: () => undefined, subscribe: nobody as never, close: () => undefined },
+    metrics: createEngineMetrics(new Registry(), systemClock),
     pinnedGenerations: () => Promise.resolve([]),
     closing: new AbortController().signal,
   };

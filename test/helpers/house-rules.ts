@@ -54,6 +54,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'src/webhooks',
     'src/schema',
   ],
+  // From SQLite to Postgres. It is told which tables there are.
+  'src/moving': ['kernel'],
   'src/server': [
     'kernel',
     'src/entities',
@@ -69,10 +71,13 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'src/webhooks',
     'src/schema',
     'src/resolvers',
+    'src/moving',
   ],
   // Starts the server, and is imported by nobody.
   'src/main.ts': ['kernel', 'src/server'],
   'src/rotate-keys.ts': ['kernel', 'src/server'],
+  // Shows a terminal what scripts show it.
+  'src/move.ts': ['kernel', 'src/moving', 'src/server', 'scripts'],
   // A thing of its own, which others run without Sluice.
   sandbox: [],
   // Clients like any other, from outside.
