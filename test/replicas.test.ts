@@ -57,10 +57,10 @@ function expectKeptQuotas(sandbox: Sandbox): void {
 
 /** Calls a trigger on and on, each time under another id, until it is told to stop. @returns the runs of all 2xx. */
 function callOnAndOn(sluice: Sluice, trigger: Awaited<ReturnType<typeof createTrigger>>) {
-  let isOver = false;
+  const over = new AbortController();
   const runs = new Set<string>();
   const calling = (async () => {
-    for (let n = 0; !isOver; n += 1) {
+    for (let n = 0; !over.signal.aborted; n += 1) {
       const answer = await call(sluice, trigger, `call-${n}`);
       if (answer.status === 202) runs.add(answer.body.runId ?? '');
       else expect(answer.status).toBe(503);
@@ -69,7 +69,7 @@ function callOnAndOn(sluice: Sluice, trigger: Awaited<ReturnType<typeof createTr
     }
   })();
   return async () => {
-    isOver = true;
+    over.abort();
     await calling;
     return runs;
   };
