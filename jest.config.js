@@ -8,8 +8,61 @@ const shared = {
   setupFiles: ['<rootDir>/test/helpers/errors-of-all-realms.js'],
 };
 
-/** Files whose tests touch no database, or one of their own choice: they run once. */
-const WITHOUT_DATABASE = ['move'];
+/** Tests that have no way to a database: they run once. test/once.test.ts sees to it that they are these, and all of them. */
+export const WITHOUT_DATABASE = [
+  'architecture',
+  ...[
+    'account',
+    'addresses',
+    'check',
+    'contacts',
+    'emails',
+    'http',
+    'importer',
+    'limits',
+    'lists',
+    'outcome',
+  ].map((what) => `destination-${what}`),
+  'destination-unsubscribe',
+  'differences',
+  'docs',
+  'door-loader',
+  'due-times',
+  'gather',
+  'hosts',
+  'mapping',
+  'once',
+  'one-beside',
+  ...['api', 'command-line', 'control', 'faults', 'importer', 'processing', 'quota'].map(
+    (what) => `sandbox-${what}`,
+  ),
+  'schema',
+  'secret-box',
+  'spill',
+  'tokens',
+  'turns',
+];
+
+/** Tests that run once because they choose their database themselves. */
+export const WITH_ONE_OF_THEIR_OWN = [
+  // Say with --database on which they measure.
+  'bench',
+  // A SQLite file of its own, whatever else there is.
+  'demo',
+  // The part of the SQLite database that shares commits.
+  'group-commit',
+  // From one to the other.
+  'move',
+  // A Postgres that may crash.
+  'postgres-crash',
+  // The Postgres that the tests themselves get.
+  'postgres',
+  // Both queues, each on what it needs.
+  'queue',
+  'queue-replicas',
+];
+
+const ONCE = [...WITHOUT_DATABASE, ...WITH_ONE_OF_THEIR_OWN];
 
 export default {
   projects: [
@@ -18,7 +71,7 @@ export default {
       ...shared,
       displayName: 'postgres',
       testMatch: ['**/*.test.ts'],
-      testPathIgnorePatterns: WITHOUT_DATABASE.map((name) => `/test/${name}\\.test\\.ts$`),
+      testPathIgnorePatterns: ONCE.map((name) => `/test/${name}\\.test\\.ts$`),
       globals: { SLUICE_DATABASE: 'postgres' },
     },
   ],

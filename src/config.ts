@@ -13,6 +13,8 @@ export interface Config {
   /** Base64 keys from the environment; undefined: the one made at the first start. */
   readonly secretKeys: readonly string[] | undefined;
   readonly adminToken: string | undefined;
+  /** Who shows it may read the metrics; undefined: nobody. */
+  readonly metricsToken: string | undefined;
   readonly destinationSuffixes: readonly string[];
   /** `host:port` of sandboxes that may be used as destinations although private, over plain http. */
   readonly sandboxHosts: readonly string[];
@@ -87,7 +89,8 @@ export function readConfig(env: Environment = process.env): Config {
     process: readProcessRole(env, database),
     dataFolder: env.SLUICE_DATA_FOLDER ?? (database.kind === 'sqlite' ? folderOf(database.file) : './data/'),
     secretKeys: readSecretKeys(env.SLUICE_SECRET_KEY),
-    adminToken: readAdminToken(env.SLUICE_ADMIN_TOKEN),
+    adminToken: readToken('SLUICE_ADMIN_TOKEN', env.SLUICE_ADMIN_TOKEN),
+    metricsToken: readToken('SLUICE_METRICS_TOKEN', env.SLUICE_METRICS_TOKEN),
     destinationSuffixes: readList(env.SLUICE_DESTINATION_SUFFIXES ?? 'api-us1.com,activehosted.com'),
     sandboxHosts: readList(env.SLUICE_SANDBOX_HOSTS),
     sandboxTimeScale: readNumber(env, 'SLUICE_SANDBOX_TIME_SCALE', 1, { min: 1, max: 1_000_000 }),
@@ -141,6 +144,7 @@ export function describeConfig(config: Config): Record<string, unknown> {
     secretKeys:
       config.secretKeys === undefined ? 'from the data folder' : `${config.secretKeys.length} given`,
     adminToken: config.adminToken === undefined ? undefined : '***',
+    metricsToken: config.metricsToken === undefined ? undefined : '***',
   };
 }
 
@@ -206,10 +210,10 @@ function readSecretKeys(value: string | undefined): string[] | undefined {
   return keys;
 }
 
-function readAdminToken(value: string | undefined): string | undefined {
+function readToken(variable: string, value: string | undefined): string | undefined {
   if (value === undefined || value === '') return undefined;
   if (value.length < 20 || /\s/.test(value)) {
-    throw new ConfigError('SLUICE_ADMIN_TOKEN', 'expected at least 20 characters without spaces');
+    throw new ConfigError(variable, 'expected at least 20 characters without spaces');
   }
   return value;
 }

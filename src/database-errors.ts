@@ -10,9 +10,9 @@ const UNIQUE_VIOLATION = '23505';
  */
 const AWAY_CODES =
   /^(08...|57P0[1-5]|25P03|55P03|53300|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH)$/;
-/** The driver's own words; they have no code. */
+/** The driver's own words, and TypeORM's, which releases a connection that was cut; they have no code. */
 const AWAY_WORDS =
-  /Connection terminated|connection error and is not queryable|timeout exceeded when trying to connect|Client was closed/;
+  /Connection terminated|already released|connection error and is not queryable|timeout exceeded when trying to connect|Client was closed/;
 
 /** Whether the error says that a unique index refused the row: somebody else was first. */
 export function isUniqueViolation(error: unknown): boolean {

@@ -7,3 +7,10 @@ import { v7 } from 'uuid';
 export function newId(): string {
   return v7();
 }
+
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Whether the text could be an id of ours. Whatever else stands where one is expected may be a secret in the wrong place. */
+export function looksLikeId(text: string): boolean {
+  return ID.test(text);
+}

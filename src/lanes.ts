@@ -8,7 +8,12 @@ export function accountLane(account: string): string {
   return `account ${account}`;
 }
 
-/** Profiles, their attributes, and the members of generations that nobody reads yet. */
+/** The members of a generation of a segment. */
+export function generationLane(generation: number): string {
+  return `generation ${generation}`;
+}
+
+/** Profiles, their attributes, and the members that an import gives to a generation. */
 export const PROFILES_LANE = 'profiles';
 
 /** Rows that are only ever added, and that nobody reads in order to write. */

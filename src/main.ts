@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import { collectDefaultMetrics, type Registry } from 'prom-client';
 import { readConfig } from './config.js';
 import { describeError } from './errors.js';
 import { startServer, type Server } from './server/server.js';
@@ -8,7 +9,10 @@ const STOP_DEADLINE_MS = 10_000;
 const SAME_CTRL_C_MS = 1_000;
 
 try {
-  const starting = startServer(readConfig());
+  const watchProcess = (register: Registry) => {
+    collectDefaultMetrics({ register });
+  };
+  const starting = startServer(readConfig(), { watchProcess });
   // At once: who reads "listening" may send a signal the next moment.
   stopOnSignal(starting);
   tellFirstToken(await starting);

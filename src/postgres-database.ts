@@ -18,7 +18,15 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_AFTER_MS = 10_000;
 
 /** A write that went past `transact` would be a bug. */
-const READ_ONLY = '-c default_transaction_read_only=on';
+const READ_ONLY = ' -c default_transaction_read_only=on';
+
+/**
+ * Statements on large tables go by keys, page by page, and are to do so whatever the statistics say: those come a minute
+ * after the rows, and until then Postgres takes a ledger for small, and sorts or hashes all of it for each page. SQLite has
+ * no other plans than these.
+ */
+const BY_KEYS =
+  '-c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off';
 
 /** Names of our advisory locks: the first half says that they are ours. */
 const LOCKS = 0x53_4c;
@@ -41,9 +49,9 @@ export async function openPostgres(
   model: Pick<DataSourceOptions, 'entities' | 'migrations'>,
 ): Promise<Database> {
   const { entities } = model;
-  const writing = sourceOf(url, CONNECTIONS.writing, model);
-  const reading = sourceOf(url, CONNECTIONS.reading, { entities }, READ_ONLY);
-  const scanning = sourceOf(url, CONNECTIONS.scanning, {}, READ_ONLY);
+  const writing = sourceOf(url, CONNECTIONS.writing, model, BY_KEYS);
+  const reading = sourceOf(url, CONNECTIONS.reading, { entities }, BY_KEYS + READ_ONLY);
+  const scanning = sourceOf(url, CONNECTIONS.scanning, {}, BY_KEYS + READ_ONLY);
   const opened: DataSource[] = [];
   const closeAll = () => Promise.all(opened.map((source) => source.destroy()));
   try {

@@ -1,9 +1,14 @@
+import { once } from 'node:events';
+import { chmod, readdir } from 'node:fs/promises';
+import pg from 'pg';
 import { UsageError } from '../scripts/client/failure.js';
 import type { Bench, Measurement } from '../scripts/bench/bench.js';
 import { readOptions } from '../scripts/bench/options.js';
 import { crowd, personOf } from '../scripts/bench/people.js';
 import { judge, medians } from '../scripts/bench/verdict.js';
-import { runScript } from './helpers/script.js';
+import { createPostgresDatabase } from './helpers/postgres.js';
+import { type Finished, lineOf, runScript, startScript } from './helpers/script.js';
+import { temporaryFolder } from './helpers/sluice.js';
 
 const measured = (figures: Record<string, number | null>): Measurement => ({
   ...{ wallSeconds: 1, requests: null, importerCalls: null, peakRssMb: null, ratioToBareLoop: null },
@@ -41,8 +46,91 @@ describe('npm run bench', () => {
 
   it('says with exit code 2 what is wrong with the command line', async () => {
     const { code, errors } = await runScript('bench/main', ['import', '--database', 'oracle']);
-    expect(errors).toContain('--database oracle is not there');
+    expect(errors).toContain('--database wants sqlite, postgres or postgres://…, not "oracle"');
     expect(code).toBe(2);
+  });
+});
+
+describe('npm run bench -- NAME --database', () => {
+  /** Readable by the user as whom Postgres runs, where the tests run as root. */
+  const openFolder = async () => {
+    const folder = await temporaryFolder();
+    await chmod(folder.path, 0o755);
+    return folder;
+  };
+  const figures = ({ output }: Finished) =>
+    JSON.parse(output.trimEnd().split('\n').at(-1) ?? '') as Record<string, unknown>;
+
+  it('measures on a Postgres that is started for it, with goals of its own, and removed with all its data', async () => {
+    await using folder = await openFolder();
+    const args = ['first-run', '--profiles', '600', '--repeat', '1', '--database', 'postgres'];
+    const finished = await runScript('bench/main', args, { env: { TMPDIR: folder.path } });
+    expect({ ...finished, output: '', errors: finished.code === 0 ? '' : finished.errors }).toEqual({
+      ...{ code: 0, output: '', errors: '' },
+    });
+    expect(figures(finished)).toMatchObject({
+      ...{ bench: 'first-run', profiles: 600, importerCalls: 3 },
+      database: expect.stringMatching(/^Postgres 18\./) as string,
+      goal: { profilesPerSecond: { atLeast: 20_000 } },
+    });
+    expect(await readdir(folder.path)).toEqual([]);
+  }, 120_000);
+
+  it('leaves nothing of it behind at Ctrl-C', async () => {
+    await using folder = await openFolder();
+    const args = ['first-run', '--database', 'postgres'];
+    const bench = startScript('bench/main', args, { env: { TMPDIR: folder.path } });
+    await once(bench.process.stderr, 'data');
+    expect(await readdir(folder.path)).toContainEqual(expect.stringMatching(/^sluice-postgres-/));
+    bench.process.kill('SIGINT');
+    const { code, errors } = await bench.finished;
+    expect({ code, errors }).toEqual({
+      code: 130,
+      errors: expect.stringContaining('nothing is left behind') as string,
+    });
+    expect(await readdir(folder.path)).toEqual([]);
+  }, 120_000);
+
+  it('has a Postgres that goes with whoever started it, however that ended', async () => {
+    await using folder = await openFolder();
+    const keeper = startScript('databases/keeper', [], { env: { TMPDIR: folder.path } });
+    const url = await lineOf(keeper, /"url":"([^"]+)"/);
+    // The operating system closes it when the process at the other end is gone.
+    keeper.process.stdin.destroy();
+    expect(await keeper.finished).toMatchObject({ code: 0 });
+    await expect(new pg.Client(url).connect()).rejects.toThrow('ECONNREFUSED');
+    expect(await readdir(folder.path)).toEqual([]);
+  }, 120_000);
+
+  it('makes a database of its own in a Postgres that is there, and drops it', async () => {
+    await using server = await createPostgresDatabase();
+    const client = new pg.Client(server.url);
+    await client.connect();
+    const names = async () => {
+      const { rows } = await client.query<{ datname: string }>(
+        `SELECT datname FROM pg_database WHERE datname ~ '^sluice_[0-9a-f]{12}$'`,
+      );
+      return rows;
+    };
+    const args = ['no-change', '--profiles', '300', '--repeat', '1', '--database', server.url];
+    const finished = await runScript('bench/main', args);
+    expect(finished.code === 0 ? '' : finished.errors).toBe('');
+    expect(figures(finished)).toMatchObject({
+      ...{ bench: 'no-change', importerCalls: 0 },
+      database: expect.stringMatching(/^Postgres /) as string,
+      goal: { wallSeconds: { atMost: 20 } },
+    });
+    expect(await names()).toEqual([]);
+    await client.end();
+  }, 120_000);
+
+  it('says what is wrong with a Postgres that does not answer', async () => {
+    const url = 'postgres://nobody@127.0.0.1:1/none';
+    const { code, errors } = await runScript('bench/main', ['import', '--database', url]);
+    expect(errors).toMatch(
+      /^bench: Postgres at 127\.0\.0\.1:1 did not do "SHOW server_version": .*ECONNREFUSED/,
+    );
+    expect(code).toBe(1);
   });
 });
 

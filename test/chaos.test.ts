@@ -7,8 +7,10 @@ import { Random } from '../scripts/chaos/random.js';
 import { StatementWatcher } from '../scripts/chaos/statements.js';
 import { Violations } from '../scripts/chaos/violations.js';
 import { LISTS, World } from '../scripts/chaos/world.js';
+import { emptyDatabaseIn } from './helpers/databases.js';
 import { runScript } from './helpers/script.js';
 import { startTestSandbox } from './helpers/sandbox.js';
+import { temporaryFolder } from './helpers/sluice.js';
 
 interface JsonResult {
   readonly kills: number;
@@ -25,7 +27,10 @@ describe('npm run chaos', () => {
   it(
     'kills the server where it says, and finds nothing wrong',
     async () => {
-      const args = ['--kills', String(SOME_KILLS), '--seed', '12', '--json'];
+      await using folder = await temporaryFolder();
+      const address = await emptyDatabaseIn(folder.path);
+      const database = address.kind === 'postgres' ? ['--database', address.url] : [];
+      const args = ['--kills', String(SOME_KILLS), '--seed', '12', '--json', ...database];
       const { code, output, errors } = await runScript('chaos/main', args);
       expect({ errors, code, violations: (JSON.parse(output) as JsonResult).violations }).toEqual({
         errors: '',
@@ -112,6 +117,7 @@ describe('npm run chaos', () => {
     [['--kils', '5'], '--kils'],
     [['--kills', '0'], '--kills wants a whole number from 1 to 10,000, not "0"'],
     [['--seed', 'x'], '--seed wants a whole number'],
+    [['--database', 'sqlite'], '--database wants the address of a Postgres, postgres://…, not "sqlite"'],
     [['200'], '"200" is not understood'],
   ])('refuses %j', (args, message) => {
     expect(() => readOptions(args)).toThrow(UsageError);

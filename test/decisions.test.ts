@@ -1,7 +1,11 @@
+import { Registry } from 'prom-client';
+import { systemClock } from '../src/clock.js';
 import { Batch, BatchState } from '../src/entities/batch.js';
 import { ExportRun } from '../src/entities/export-run.js';
 import { insertBatches, newBatch } from '../src/exports/batch-rows.js';
 import { createDecide } from '../src/exports/decisions.js';
+import { beginTenure } from '../src/exports/fence.js';
+import { createEngineMetrics } from '../src/exports/engine-metrics.js';
 import type { WantedContact } from '../src/exports/mapping.js';
 import { plannedAfter } from '../src/exports/planned.js';
 import { RunMovedError } from '../src/exports/run-states.js';
@@ -27,7 +31,12 @@ async function threeBatches({ database, run, plan }: RunRows) {
     subscribe: () => Promise.reject(new Error('nobody watches')),
     close: () => undefined,
   };
-  return { batches, decide: createDecide({ database, hub }, run), told: () => told };
+  const metrics = createEngineMetrics(new Registry(), systemClock);
+  return {
+    batches,
+    decide: createDecide({ database, hub, metrics, tenure: await beginTenure(database, run.account) }, run),
+    told: () => told,
+  };
 }
 
 const settled = (batch: Batch) => ({

@@ -110,6 +110,7 @@ describe('without a valid token', () => {
       expect(failureOf(answer)?.extensions).toEqual({
         code: 'UNAUTHENTICATED',
         remedy: expect.any(String) as string,
+        requestId: expect.any(String) as string,
       });
     }
   });

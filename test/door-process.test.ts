@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
+import { onSqlite, settingsFor } from './helpers/databases.js';
 import { bearer, temporaryFolder, TEST_TOKEN } from './helpers/sluice.js';
 
 /** As `npm run build` leaves it; `npm test` builds first. */
@@ -26,7 +27,7 @@ function launch(env: Record<string, string>): Omit<Running, 'url'> {
 
 /** Starts the program and waits until it says that it listens. */
 async function start(folder: string, env: Record<string, string> = {}): Promise<Running> {
-  const launched = launch({ DATABASE_URL: `sqlite:${folder}/sluice.db`, ...env });
+  const launched = launch({ ...(await settingsFor(folder)), ...env });
   for await (const line of createInterface(launched.process.stdout)) {
     const { msg, url } = JSON.parse(line) as { msg: string; url?: string };
     if (msg === 'listening' && url !== undefined) return { ...launched, url };
@@ -124,7 +125,7 @@ describe('the program', () => {
         env: {
           PATH: process.env.PATH,
           PORT: '0',
-          DATABASE_URL: `sqlite:${folder.path}/sluice.db`,
+          ...(await settingsFor(folder.path)),
           SLUICE_ADMIN_TOKEN: TEST_TOKEN,
         },
         stdio: ['ignore', 'pipe', 'ignore'],
@@ -157,11 +158,12 @@ describe('the program', () => {
 
   it('says in one line that the port is taken, and exits with 1', async () => {
     await using folder = await temporaryFolder();
+    await using another = await temporaryFolder();
     const running = await start(folder.path);
     const port = new URL(running.url).port;
     const { stderr, exit } = launch({
       PORT: port,
-      DATABASE_URL: `sqlite:${folder.path}/another.db`,
+      ...(await settingsFor(another.path)),
       SLUICE_ADMIN_TOKEN: TEST_TOKEN,
     });
     expect(await exit).toBe(1);
@@ -169,10 +171,10 @@ describe('the program', () => {
     await stop(running);
   });
 
-  it('does not start beside another on the same database, and starts after a kill', async () => {
+  onSqlite('does not start beside another on the same file, and starts after a kill', async () => {
     await using folder = await temporaryFolder();
     const running = await start(folder.path);
-    const { stderr, exit } = launch({ DATABASE_URL: `sqlite:${folder.path}/sluice.db` });
+    const { stderr, exit } = launch(await settingsFor(folder.path));
     expect(await exit).toBe(1);
     expect(await stderr).toMatch(/^Another Sluice works with [^\n]+\n$/);
     running.process.kill('SIGKILL');

@@ -40,6 +40,7 @@ function expectRefused({ status, headers, body }: GraphQLAnswer): void {
           code: 'RATE_LIMITED',
           remedy: `Try again in ${seconds} s.`,
           retryAfterSeconds: seconds,
+          requestId: expect.any(String) as string,
         },
       },
     ],

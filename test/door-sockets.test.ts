@@ -23,7 +23,8 @@ async function refusalOf(url: string, options: { origin?: string; protocolVersio
   const body = JSON.parse(await text(response)) as {
     errors: { extensions: { code: string; remedy: string } }[];
   };
-  return { status: response.statusCode, ...body.errors[0]?.extensions };
+  const { code, remedy } = body.errors[0]?.extensions ?? {};
+  return { status: response.statusCode, code, remedy };
 }
 
 /**

@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { PassThrough, Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { importProfiles } from '../src/profiles/import.js';
+import { refuseRow } from './helpers/damage.js';
 import { ImportDoor } from './helpers/import-door.js';
 
 const ROWS = 20_000;
@@ -129,10 +130,7 @@ describe('a body that breaks off', () => {
   });
 
   it('a failure of the database ends the import and leaves no half-filled generation', async () => {
-    await door.database.transact(({ manager }) =>
-      manager.query(`CREATE TRIGGER broken BEFORE INSERT ON "profiles" WHEN NEW."id" = 'p15000'
-                     BEGIN SELECT RAISE(ABORT, 'disk is gone'); END`),
-    );
+    await refuseRow(door.database, { table: 'profiles', id: 'p15000', message: 'disk is gone' });
     const importing = importProfiles(
       door.services,
       { idColumn: 'id', segmentName: 'all', mode: 'merge', format: 'csv', gzip: false },

@@ -69,10 +69,9 @@ describe('npm run import', () => {
 
   it("finds the token of the server's first start in its folder", async () => {
     await using folder = await temporaryFolder();
-    const database = `sqlite:${folder.path}/data/sluice.db`;
     const fresh = await startSluice({
       folder: folder.path,
-      env: { DATABASE_URL: database, SLUICE_ADMIN_TOKEN: '' },
+      env: { SLUICE_DATA_FOLDER: `${folder.path}/data`, SLUICE_ADMIN_TOKEN: '' },
     });
     const args = ['-', '--format', 'csv', '--id', 'id', '--url', fresh.url, '--json'];
     const { code, output } = await runScript('import', args, { input: CSV, folder: folder.path });

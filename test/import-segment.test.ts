@@ -1,3 +1,4 @@
+import { dialectOf } from '../src/bulk-sql.js';
 import {
   addMembers,
   beginGeneration,
@@ -105,13 +106,14 @@ describe('an import into a segment', () => {
     await put('id,a\n1,x\n');
     const before = await door.generations();
     await door.database.transact(async ({ manager }) => {
+      const ids = Array.from({ length: 45_000 }, (_, index) => `p${index}`);
       await manager.query(
         `INSERT INTO "segment_generations" ("createdAt") VALUES ('2026-01-01T00:00:00.000Z')`,
       );
       await manager.query(
         `INSERT INTO "segment_members" SELECT (SELECT MAX("id") FROM "segment_generations"), value
-         FROM json_each($1)`,
-        [JSON.stringify(Array.from({ length: 45_000 }, (_, index) => `p${index}`))],
+         FROM ${dialectOf(manager).list('$1')} AS "ids"`,
+        [JSON.stringify(ids)],
       );
     });
     await removeAbandonedGenerations(door.services);

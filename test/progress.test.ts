@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { ExportRun, ExportRunState } from '../src/entities/export-run.js';
 import { createProgressHub } from '../src/exports/progress-hub.js';
+import { NO_WIRE } from '../src/wire.js';
 import { createLogger } from '../src/logger.js';
 import { exportOf, people, runFully, startEngine, stoppedTime } from './helpers/engine.js';
 import { startRun } from './helpers/flows.js';
@@ -142,6 +143,7 @@ describe('the hub', () => {
       reader: reader as unknown as EntityManager,
       clock,
       logger: createLogger('silent'),
+      wire: NO_WIRE,
     });
     return {
       clock,

@@ -302,6 +302,44 @@ describe('a refresh', () => {
     expect(segment).toEqual({ memberCount: 1 });
   });
 
+  it('is answered with everything that is known of it, its runs too, by a query that asks for no length', async () => {
+    await using engine = await startEngine();
+    const { sluice } = engine;
+    await exportOf(engine, people(1));
+    const [run] = await runRefresh(sluice);
+    await finish(sluice, run?.id ?? '');
+    const ended = await sluice.query<{ refreshes: { nodes: RefreshAnswer[] } }>(
+      `{ refreshes { totalCount pageInfo { hasNextPage endCursor } nodes {
+        id trigger state attempt startedAt finishedAt requestedBy { id displayName }
+        steps {
+          kind subjectId name state memberCount startedAt finishedAt problem { code message remedy }
+          run {
+            id trigger state phase attempt queuedAt startedAt finishedAt cancelRequestedAt
+            problem { code message remedy } requestedBy { id displayName }
+            export { id name leavers list { id name } connection { id displayName state } }
+            progress {
+              sequence members skipped unchanged leavers toSend accepted confirmed rejected unconfirmed notSent
+              percent ratePerMinute etaSeconds
+            }
+          }
+        }
+      } } }`,
+    );
+    expect(ended.refreshes.nodes).toMatchObject([{ steps: [{ run: { id: run?.id, state: 'SUCCEEDED' } }] }]);
+  });
+
+  it('is one of ten on a page unless another length is asked for', async () => {
+    await using sluice = await startSluice();
+    for (let count = 0; count < 11; count += 1) await runRefresh(sluice);
+    const lengthOf = async (page: string) => {
+      const { refreshes: found } = await sluice.query<{ refreshes: { nodes: unknown[] } }>(
+        `{ refreshes${page} { nodes { id } } }`,
+      );
+      return found.nodes.length;
+    };
+    expect([await lengthOf(''), await lengthOf('(first: 11)')]).toEqual([10, 11]);
+  });
+
   it('is joined by whoever asks while it is under way', async () => {
     await using engine = await startEngine();
     const { sluice } = engine;
@@ -389,7 +427,7 @@ describe('a refresh', () => {
     await segmentBy(sluice, 'Everybody');
     await using database = await beside(sluice);
     const refresh = await database.transact(async ({ manager }) => {
-      const wish = { trigger: RefreshTrigger.SCHEDULE, requestedById: null };
+      const wish = { trigger: RefreshTrigger.SCHEDULE, requestedById: null, requestedFrom: null };
       const begun = await beginRefresh({ clock: systemClock }, manager, wish);
       await manager.query('UPDATE "refreshes" SET "attempt" = 2');
       return begun;

@@ -8,28 +8,9 @@ import {
   runFully,
   startEngine,
 } from './helpers/engine.js';
-import type { Clock } from '../src/clock.js';
+import { movableClock } from './helpers/movable-clock.js';
 
 const DAY_MS = 86_400_000;
-
-/** The machine's clock, which can be set forward. */
-function movableClock(): Clock & { pass: (ms: number) => void } {
-  let aheadMs = 0;
-  return {
-    now: () => Date.now() + aheadMs,
-    sleep: (ms, signal) =>
-      new Promise((resolve, reject) => {
-        const timer = setTimeout(resolve, ms);
-        signal?.addEventListener('abort', () => {
-          clearTimeout(timer);
-          reject(signal.reason as Error);
-        });
-      }),
-    pass: (ms) => {
-      aheadMs += ms;
-    },
-  };
-}
 
 describe('a refusal', () => {
   it('stands: the same contact is not tried again, and is reported all the same', async () => {

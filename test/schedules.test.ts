@@ -124,7 +124,7 @@ describe('the schedule of an export', () => {
         const database = await openBeside(sluice);
         const { clock, ticker, tick } = createCalendar('2026-01-05T07:00:00Z');
         const nobody = () => Promise.reject(new Error('No refresh is expected here.'));
-        const refresher = { start: nobody, request: nobody, stop: nobody, work: () => undefined };
+        const refresher = { start: nobody, request: nobody, stop: nobody, begin: nobody };
         const services = { ...servicesBeside(database), clock, ticker, refresher, chores: [] };
         const scheduler = createScheduler(services);
         return { database, scheduler, tick };

@@ -205,6 +205,26 @@ describe('a rule', () => {
     ]);
   });
 
+  it.each([
+    ['in', 'any', 'a'],
+    ['notIn', 'all', 'bcdefg'],
+  ])('has 100 values in a list of "%s", and more of them under "%s"', async (operator, combined, ids) => {
+    const many = Array.from({ length: 99 }, (_, n) => `City ${n}`);
+    const { body } = await sluice.request(PREVIEW, { rule: city(operator, [...many, 'Brno', 'b']) });
+    expect(body.errors).toMatchObject([
+      {
+        message: 'The list has 101 values.',
+        extensions: {
+          code: 'BAD_USER_INPUT',
+          field: 'rule.value',
+          remedy: expect.stringContaining(combined) as unknown,
+        },
+      },
+    ]);
+    const rule = { [combined]: [city(operator, [...many, 'Nowhere']), city(operator, [...many, 'Brno'])] };
+    expect((await preview(sluice, rule)).members.map(({ id }) => id).join('')).toBe(ids);
+  });
+
   it('that names an unknown attribute is refused with the nearest name', async () => {
     const rule = { all: [city('isEmpty'), { not: { attribute: 'boughtt', operator: 'isEmpty' } }] };
     const { body } = await sluice.request(PREVIEW, { rule });

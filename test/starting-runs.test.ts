@@ -1,6 +1,10 @@
 import { createSecretBox } from '../src/security/secret-box.js';
 import { rotateKeys } from '../src/security/rotate-keys.js';
 import { openIn } from './helpers/databases.js';
+import { systemClock } from '../src/clock.js';
+import { RefreshTrigger } from '../src/entities/refresh.js';
+import { beginRefresh } from '../src/jobs/refreshes.js';
+import { openBeside } from './helpers/beside.js';
 import { exportOf, people, startEngine } from './helpers/engine.js';
 import { connectedConnection } from './helpers/flows.js';
 import { share } from './helpers/operations.js';
@@ -65,6 +69,42 @@ describe('what starts runs', () => {
       { ...common, subjectType: 'ExportRun', subjectId: runId, detail: { exportId } },
     ]);
     expect(JSON.stringify(await auditOf(sluice))).not.toContain(trigger.secret);
+  });
+
+  it('writes down from where the runs of a refresh were asked for', async () => {
+    await using engine = await startEngine();
+    const { sluice } = engine;
+    await exportOf(engine, people(2));
+    await sluice.query('mutation { runRefresh { id } }');
+    const clientAddress = expect.stringContaining('127.0.0.1') as unknown;
+    expect(await auditOf(sluice, 'action: "runRefresh"')).toMatchObject([
+      { subjectType: 'ExportRun', actor: { id: expect.any(String) as unknown }, clientAddress },
+      { subjectType: 'Refresh', clientAddress },
+    ]);
+  });
+
+  it('writes it down also when the server was restarted meanwhile', async () => {
+    await using sandbox = await startTestSandbox();
+    await using folder = await temporaryFolder();
+    const server = { sandbox, folder: folder.path };
+    {
+      await using sluice = await startSluice(server);
+      const connectionId = await connectedConnection(sluice, sandbox);
+      await exportOf({ sluice, connectionId }, people(2));
+      const { me } = await sluice.query<{ me: { id: string } }>('{ me { id } }');
+      // As a process leaves it that is killed before it has queued anything.
+      await using database = await openBeside(sluice);
+      const asked = { requestedById: me.id, requestedFrom: '192.0.2.1' };
+      await database.transact(({ manager }) =>
+        beginRefresh({ clock: systemClock }, manager, { trigger: RefreshTrigger.ON_DEMAND, ...asked }),
+      );
+    }
+    await using sluice = await startSluice(server);
+    // Joins the one that goes on, or begins another after it: in any case that one has ended.
+    await sluice.query('mutation { runRefresh { id } }');
+    expect(await auditOf(sluice, 'action: "runRefresh", subjectType: "ExportRun"')).toContainEqual(
+      expect.objectContaining({ clientAddress: '192.0.2.1' }),
+    );
   });
 
   it('keeps the secrets of triggers through a rotation of keys', async () => {

@@ -1,3 +1,4 @@
+import type { Databases } from '../databases/databases.js';
 import type { Narrator } from '../demo/narrator.js';
 import type { IdOrder } from './people.js';
 
@@ -5,8 +6,16 @@ import type { IdOrder } from './people.js';
 export interface Setting {
   readonly profiles: number;
   readonly ids: IdOrder;
+  readonly databases: Databases;
   readonly narrator: Narrator;
   readonly signal: AbortSignal;
+}
+
+/** What goals depend on. */
+export interface Conditions {
+  readonly ids: IdOrder;
+  readonly profiles: number;
+  readonly database: Databases['kind'];
 }
 
 /** One repetition, on a fresh database and a fresh sandbox. */
@@ -38,7 +47,7 @@ export interface Bench {
   readonly about: string;
   /** How many, unless something else is asked for. */
   readonly profiles: number;
-  readonly goals: (setting: Pick<Setting, 'profiles' | 'ids'>) => readonly Goal[];
+  readonly goals: (conditions: Conditions) => readonly Goal[];
   readonly measure: (setting: Setting) => Promise<Measurement>;
 }
 

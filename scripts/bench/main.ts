@@ -1,5 +1,6 @@
 import { Failure, messageOf, UsageError } from '../client/failure.js';
 import { Interruption, interruptionSignal } from '../client/interruption.js';
+import { openDatabases, type Databases } from '../databases/databases.js';
 import { createNarrator } from '../demo/narrator.js';
 import type { Bench, Measurement } from './bench.js';
 import { dynamicSegment } from './benches/dynamic-segment.js';
@@ -42,9 +43,12 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const signal = interruptionSignal();
   try {
-    const runs = await repeat(options, signal);
-    const report = reportOf(options, runs);
-    process.stdout.write(`${describeReport(options, report)}\n${jsonReport(options, runs, report)}\n`);
+    await using databases = await openDatabases(options.database);
+    const runs = await repeat(options, databases, signal);
+    const report = reportOf(options, databases, runs);
+    process.stdout.write(
+      `${describeReport(options, databases, report)}\n${jsonReport(options, databases, runs, report)}\n`,
+    );
     return options.check && !report.met ? 1 : 0;
   } catch (error: unknown) {
     if (signal.aborted) return leave(signal);
@@ -60,13 +64,17 @@ function leave(signal: AbortSignal): number {
   return signal.reason instanceof Interruption ? signal.reason.exitCode : 1;
 }
 
-async function repeat(options: BenchOptions, signal: AbortSignal): Promise<Measurement[]> {
+async function repeat(
+  options: BenchOptions,
+  databases: Databases,
+  signal: AbortSignal,
+): Promise<Measurement[]> {
   // Progress is for who watches; standard output is for the result.
   const narrator = createNarrator(process.stderr);
   const runs: Measurement[] = [];
   for (let run = 1; run <= options.repeat; run += 1) {
     narrator.step(`${options.bench.name}: ${run} of ${options.repeat}`);
-    runs.push(await options.bench.measure({ ...options, narrator, signal }));
+    runs.push(await options.bench.measure({ ...options, databases, narrator, signal }));
   }
   return runs;
 }

@@ -1,5 +1,6 @@
 import { readFlags, readNumber, type Bounds } from '../client/command-line.js';
 import { UsageError } from '../client/failure.js';
+import { DATABASE_USAGE, readDatabaseChoice, type DatabaseChoice } from '../databases/choice.js';
 import type { Bench } from './bench.js';
 import type { IdOrder } from './people.js';
 
@@ -8,6 +9,7 @@ export interface BenchOptions {
   readonly profiles: number;
   readonly repeat: number;
   readonly ids: IdOrder;
+  readonly database: DatabaseChoice;
   readonly check: boolean;
 }
 
@@ -26,7 +28,7 @@ ${names.join('\n')}
   --repeat N         repetitions, of which the median counts (default ${DEFAULT_REPEAT})
   --profiles N       so many instead of the bench's own number; the goals stay those for that one
   --ids ORDER        ordered (default), or random: ids in an order that has nothing to do with that of the file
-  --database KIND    sqlite (default)
+  --database WHERE   ${DATABASE_USAGE}
   --check            exit code 1 if a goal is missed
   --help             print this
 
@@ -52,10 +54,7 @@ export function readOptions(args: readonly string[], benches: readonly Bench[]):
   if (name === undefined) throw new UsageError(`Which bench? There are ${known}.`);
   const bench = benches.find((candidate) => candidate.name === name);
   if (bench === undefined) throw new UsageError(`There is no bench "${name}"; there are ${known}.`);
-  const { database = 'sqlite', ids = 'ordered' } = values;
-  if (database !== 'sqlite') {
-    throw new UsageError(`--database ${database} is not there: the server keeps its data in SQLite.`);
-  }
+  const { ids = 'ordered' } = values;
   if (ids !== 'ordered' && ids !== 'random') {
     throw new UsageError(`--ids wants ordered or random, not "${ids}".`);
   }
@@ -65,6 +64,7 @@ export function readOptions(args: readonly string[], benches: readonly Bench[]):
       values.profiles === undefined ? bench.profiles : readNumber('profiles', values.profiles, PROFILES),
     repeat: values.repeat === undefined ? DEFAULT_REPEAT : readNumber('repeat', values.repeat, REPEAT),
     ids,
+    database: readDatabaseChoice(values.database),
     check: values.check ?? false,
   };
 }

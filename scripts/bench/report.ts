@@ -1,4 +1,5 @@
 import { availableParallelism, loadavg } from 'node:os';
+import type { Databases } from '../databases/databases.js';
 import { figure, table } from '../terminal/format.js';
 import type { Measurement } from './bench.js';
 import type { BenchOptions } from './options.js';
@@ -10,19 +11,27 @@ export interface Report {
   readonly met: boolean;
 }
 
-export function reportOf({ bench, profiles, ids }: BenchOptions, runs: readonly Measurement[]): Report {
-  const goals = judge(runs, bench.goals({ profiles, ids }));
+export function reportOf(
+  { bench, profiles, ids }: BenchOptions,
+  { kind }: Databases,
+  runs: readonly Measurement[],
+): Report {
+  const goals = judge(runs, bench.goals({ profiles, ids, database: kind }));
   return { median: medians(runs), goals, met: goals.every(({ met }) => met) };
 }
 
 /** For people. */
-export function describeReport({ bench, profiles, repeat }: BenchOptions, report: Report): string {
+export function describeReport(
+  { bench, profiles, repeat }: BenchOptions,
+  { product }: Databases,
+  report: Report,
+): string {
   const rows = Object.entries(report.median).map(([label, value]) => {
     const goal = report.goals.find((candidate) => candidate.figure === label);
     const note = goal === undefined ? '' : `${describeGoal(goal)}: ${goal.met ? 'met' : 'MISSED'}`;
     return { label, value: value === null ? '–' : figure(value), note };
   });
-  const title = `  ${bench.name}, ${figure(profiles)} profiles, ${repeat === 1 ? 'once' : `median of ${repeat}`}`;
+  const title = `  ${bench.name}, ${figure(profiles)} profiles on ${product}, ${repeat === 1 ? 'once' : `median of ${repeat}`}`;
   const notLinux = report.median.peakRssMb === null ? '\n    Peak memory is measured on Linux only.' : '';
   return `\n${title}\n\n${table(rows)}${notLinux}\n`;
 }
@@ -30,6 +39,7 @@ export function describeReport({ bench, profiles, repeat }: BenchOptions, report
 /** For programs: one line. */
 export function jsonReport(
   { bench, profiles, ids }: BenchOptions,
+  { product }: Databases,
   runs: readonly Measurement[],
   report: Report,
 ): string {
@@ -43,7 +53,7 @@ export function jsonReport(
   };
   const { name } = bench;
   return JSON.stringify({
-    ...{ bench: name, profiles, ids },
+    ...{ bench: name, database: product, profiles, ids },
     ...report.median,
     ...{ goal, met: report.met, runs, machine },
   });

@@ -1,10 +1,10 @@
-import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { GraphQLClient } from '../client/graphql-client.js';
 import { Failure } from '../client/failure.js';
 import { uploadProfiles, type ImportReport, type Server } from '../client/upload.js';
 import { watchRun, type FinishedRun } from '../demo/watch-run.js';
+import type { Databases, FreshDatabase } from '../databases/databases.js';
 import type { Narrator } from '../demo/narrator.js';
 import { csvOf, type Person } from './people.js';
 import { Processes, startFlags, type RunningProgram } from './processes.js';
@@ -23,6 +23,7 @@ const SANDBOX_FLAGS = ['--max-semi-space-size=64', '--max-old-space-size=4096'];
 const BREATH_MS = 1_000;
 
 export interface Surroundings {
+  readonly databases: Databases;
   readonly narrator: Narrator;
   readonly signal: AbortSignal;
   /** How many times as fast the destination's time passes. */
@@ -42,22 +43,23 @@ export async function startSandbox(processes: Processes, timeScale: number): Pro
 /** A sandbox and a server, each in a process of its own, on a fresh database; spoken to as by any client. */
 export class World implements AsyncDisposable {
   private constructor(
+    private readonly opened: AsyncDisposableStack,
     private readonly processes: Processes,
     private readonly surroundings: Surroundings,
+    private readonly database: FreshDatabase,
     private readonly sandbox: RunningProgram,
     private program: RunningProgram,
   ) {}
 
   static async open(surroundings: Surroundings): Promise<World> {
+    await using opened = new AsyncDisposableStack();
     const processes = new Processes();
-    try {
-      const sandbox = await startSandbox(processes, surroundings.timeScale);
-      const program = await startServer(processes, sandbox, surroundings.timeScale);
-      return new World(processes, surroundings, sandbox, program);
-    } catch (error: unknown) {
-      await processes[Symbol.asyncDispose]();
-      throw error;
-    }
+    // The server goes before its database.
+    const database = opened.use(await surroundings.databases.create(processes.folder));
+    opened.use(processes);
+    const sandbox = await startSandbox(processes, surroundings.timeScale);
+    const program = await startServer(processes, database, sandbox, surroundings.timeScale);
+    return new World(opened.move(), processes, surroundings, database, sandbox, program);
   }
 
   get server(): Server {
@@ -85,7 +87,12 @@ export class World implements AsyncDisposable {
   /** Another process on the same database, so that its memory is that of what comes now alone. */
   async restartServer(): Promise<void> {
     await this.program.stop();
-    this.program = await startServer(this.processes, this.sandbox, this.surroundings.timeScale);
+    this.program = await startServer(
+      this.processes,
+      this.database,
+      this.sandbox,
+      this.surroundings.timeScale,
+    );
   }
 
   /** Kills the server without warning; `restartServer` brings it back. */
@@ -162,7 +169,7 @@ export class World implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.processes[Symbol.asyncDispose]();
+    await this.opened.disposeAsync();
   }
 
   private async breathe(): Promise<void> {
@@ -173,6 +180,7 @@ export class World implements AsyncDisposable {
 
 async function startServer(
   processes: Processes,
+  database: FreshDatabase,
   sandbox: RunningProgram,
   timeScale: number,
 ): Promise<RunningProgram> {
@@ -181,7 +189,7 @@ async function startServer(
     nodeFlags: startFlags(),
     env: {
       PORT: '0',
-      DATABASE_URL: `sqlite:${join(processes.folder, 'sluice.db')}`,
+      DATABASE_URL: database.url,
       SLUICE_ADMIN_TOKEN: TOKEN,
       SLUICE_SANDBOX_HOSTS: new URL(sandbox.url).host,
       SLUICE_SANDBOX_TIME_SCALE: String(timeScale),

@@ -1,4 +1,3 @@
-import sqlite3 from 'sqlite3';
 import type { Api, Run } from './api.js';
 import { FINAL_STATES } from './api.js';
 import type { Story } from './story.js';
@@ -64,46 +63,4 @@ export async function auditSegments(api: Api, world: World, violations: Violatio
       );
     }
   }
-}
-
-/** Questions to the database of a server that has stopped; each is to find nothing. */
-const QUESTIONS: Readonly<Record<string, string>> = {
-  'no run is stuck': `SELECT "id", "state" FROM "export_runs" WHERE "finishedAt" IS NULL`,
-  'no batch is left open': `SELECT "id", "state" FROM "batches" WHERE "state" IN ('PLANNED', 'SENDING', 'ACCEPTED')`,
-  'no members are left behind': `SELECT DISTINCT "generation" FROM "segment_members"
-    WHERE "generation" NOT IN (SELECT "generation" FROM "segments" WHERE "generation" IS NOT NULL)`,
-  'tables refer to what is there': 'PRAGMA foreign_key_check',
-};
-
-/** Whether the file is sound and nothing in it is left over. */
-export async function auditDatabase(file: string, violations: Violations): Promise<void> {
-  const database = await open(file);
-  const integrity = await all<{ integrity_check: string }>(database, 'PRAGMA integrity_check');
-  for (const { integrity_check: problem } of integrity) {
-    if (problem !== 'ok') violations.add('the database is sound', problem);
-  }
-  for (const [rule, question] of Object.entries(QUESTIONS)) {
-    for (const row of await all<object>(database, question)) violations.add(rule, JSON.stringify(row));
-  }
-  await new Promise<void>((resolve) => {
-    database.close(() => resolve());
-  });
-}
-
-function open(file: string): Promise<sqlite3.Database> {
-  return new Promise((resolve, reject) => {
-    const database = new sqlite3.Database(file, sqlite3.OPEN_READONLY, (error) => {
-      if (error === null) resolve(database);
-      else reject(error);
-    });
-  });
-}
-
-function all<Row>(database: sqlite3.Database, sql: string): Promise<Row[]> {
-  return new Promise((resolve, reject) => {
-    database.all<Row>(sql, (error, rows) => {
-      if (error === null) resolve(rows);
-      else reject(error);
-    });
-  });
 }

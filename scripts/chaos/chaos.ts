@@ -1,6 +1,7 @@
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.js';
 import { Api } from './api.js';
-import { auditDatabase, auditQuietRun, auditRuns, auditSegments } from './audit.js';
+import { auditQuietRun, auditRuns, auditSegments } from './audit.js';
+import { auditDatabase } from './audit-database.js';
 import { deal, dealAgain, type Card } from './deck.js';
 import { judgeConduct, judgeSandbox } from './judge.js';
 import { live, type Stage } from './life.js';
@@ -136,7 +137,7 @@ async function conclude(stage: Stage, world: World): Promise<End> {
   await auditSegments(api, world, violations);
   await stopPolitely(server, violations);
   await startOnceMore(folder, sandbox, violations);
-  await auditDatabase(folder.database, violations);
+  await auditDatabase(folder.databaseUrl, violations);
   const states = Map.groupBy(runs, ({ state }) => state);
   return {
     starts: 2,

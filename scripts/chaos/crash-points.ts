@@ -1,8 +1,9 @@
 import { appendFileSync } from 'node:fs';
 import http from 'node:http';
+import pg from 'pg';
 import sqlite3 from 'sqlite3';
 import { pointNamed, type Trigger } from './points.js';
-import { StatementWatcher, type Finding } from './statements.js';
+import { RunsUnderWay, StatementWatcher, type Finding, type Statement } from './statements.js';
 
 /*
  * Runs inside a server before the server does (`node --import`), and ends it with SIGKILL when it has come by a point for
@@ -17,7 +18,8 @@ const nth = Number(given.get('nth'));
 const trigger: Trigger | undefined = name === null ? undefined : pointNamed(name).trigger;
 let met = 0;
 
-watchStatements();
+watchSqlite();
+watchPostgres();
 watchCalls();
 
 /** Does not return from the nth time. */
@@ -33,29 +35,68 @@ function meetStatement({ isCommit, topics }: Finding, when: 'before' | 'after'):
   if (trigger?.at === 'STATEMENT' && !isCommit && when === 'before' && topics.has(trigger.topic)) meet();
 }
 
-type Method = (this: unknown, sql: string, ...rest: unknown[]) => unknown;
+/** Afterwards: from here on a server that starts again knows these receipts. */
+function noteCommit(finding: Finding): void {
+  for (const receipt of finding.receipts) appendFileSync(record, `RECEIPT ${receipt}\n`);
+  meetStatement(finding, 'after');
+}
 
-/** Every statement goes through one of these, with its parameters, if any, as an array and a callback at the end. */
-function watchStatements(): void {
+type Method = (this: object, sql: unknown, ...rest: unknown[]) => unknown;
+type Methods<Name extends string> = Record<Name, Method>;
+
+/**
+ * Every statement goes through one of these, with its parameters, if any, as an array and a callback at the end. One
+ * connection of several writes.
+ */
+function watchSqlite(): void {
   const watcher = new StatementWatcher();
-  const methods = sqlite3.Database.prototype as unknown as Record<'run' | 'all' | 'exec', Method>;
+  const methods = sqlite3.Database.prototype as unknown as Methods<'run' | 'all' | 'exec'>;
   for (const method of ['run', 'all', 'exec'] as const) {
     const original = methods[method];
     methods[method] = function (sql, ...rest) {
-      const parameters = Array.isArray(rest[0]) ? (rest[0] as unknown[]) : [];
-      const finding = watcher.look({ sql, parameters });
+      const finding = watcher.look(statementOf(sql, rest));
       meetStatement(finding, 'before');
-      const done = rest.at(-1);
-      if (!finding.isCommit || typeof done !== 'function') return original.call(this, sql, ...rest);
-      const afterwards = function (this: unknown, ...results: unknown[]) {
-        // From here on a server that starts again knows these receipts.
-        for (const receipt of finding.receipts) appendFileSync(record, `RECEIPT ${receipt}\n`);
-        meetStatement(finding, 'after');
-        Reflect.apply(done, this, results);
-      };
-      return original.call(this, sql, ...rest.slice(0, -1), afterwards);
+      return original.call(this, sql, ...(finding.isCommit ? beforeCallback(rest, finding) : rest));
     };
   }
+}
+
+/** Every statement goes through this one, with a callback at the end or without. Each connection may write. */
+function watchPostgres(): void {
+  const underWay = new RunsUnderWay();
+  const watchers = new WeakMap<object, StatementWatcher>();
+  const methods = pg.Client.prototype as unknown as Methods<'query'>;
+  const original = methods.query;
+  methods.query = function (sql, ...rest) {
+    const watcher = watchers.get(this) ?? new StatementWatcher(underWay);
+    watchers.set(this, watcher);
+    const finding = watcher.look(statementOf(sql, rest));
+    meetStatement(finding, 'before');
+    if (!finding.isCommit) return original.call(this, sql, ...rest);
+    const answer = original.call(this, sql, ...beforeCallback(rest, finding));
+    if (!(answer instanceof Promise)) return answer;
+    return answer.then((result: unknown) => {
+      noteCommit(finding);
+      return result;
+    });
+  };
+}
+
+function statementOf(sql: unknown, rest: readonly unknown[]): Statement {
+  const parameters = Array.isArray(rest[0]) ? (rest[0] as unknown[]) : [];
+  // A cursor or the like is none of the engine's.
+  return { sql: typeof sql === 'string' ? sql : '', parameters };
+}
+
+/** The arguments, so that a commit is noted before its callback is called. */
+function beforeCallback(rest: readonly unknown[], finding: Finding): unknown[] {
+  const done = rest.at(-1);
+  if (typeof done !== 'function') return [...rest];
+  const afterwards = function (this: unknown, ...results: unknown[]) {
+    noteCommit(finding);
+    Reflect.apply(done, this, results);
+  };
+  return [...rest.slice(0, -1), afterwards];
 }
 
 const ROUTES = { importer: '/import/bulk_import', info: '/import/info' };

@@ -26,7 +26,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const signal = interruptionSignal();
-  using folder = new Folder();
+  using folder = new Folder(options.database);
   try {
     return await show(folder, options, signal);
   } catch (error: unknown) {

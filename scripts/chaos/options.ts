@@ -8,6 +8,7 @@ destination has faults of its own; then holds what ActiveCampaign's sandbox has 
 
   --kills N   how often (default 50)
   --seed S    tells the same story again, as far as timing allows (default: a new one)
+  --database  postgres://…, an empty database, instead of a SQLite file
   --json      print one line of JSON and nothing else; with npm run --silent
   --help      print this
 
@@ -18,6 +19,8 @@ database and the log is kept; 2: the command line is wrong.
 export interface ChaosOptions {
   readonly kills: number;
   readonly seed: number;
+  /** A Postgres; undefined: a SQLite file. */
+  readonly database: string | undefined;
   readonly json: boolean;
 }
 
@@ -30,15 +33,20 @@ export function readOptions(args: readonly string[]): ChaosOptions | 'help' {
   const { values, positionals } = readFlags(args, {
     kills: { type: 'string', default: DEFAULT_KILLS },
     seed: { type: 'string' },
+    database: { type: 'string' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   });
   if (values.help) return 'help';
   if (positionals[0] !== undefined) throw new UsageError(`"${positionals[0]}" is not understood.`);
-  const { seed } = values;
+  const { database, seed } = values;
+  if (database !== undefined && !/^postgres(ql)?:\/\/./.test(database)) {
+    throw new UsageError(`--database wants the address of a Postgres, postgres://…, not "${database}".`);
+  }
   return {
     kills: readNumber('kills', values.kills, { min: 1, max: MAX_KILLS, whole: true }),
     seed: seed === undefined ? newSeed() : readNumber('seed', seed, { min: 0, max: MAX_SEED, whole: true }),
+    database,
     json: values.json,
   };
 }

@@ -22,10 +22,12 @@ export interface Death {
   readonly nth: number;
 }
 
-/** The folder of a story: the database that lives through everything, the server's log, the record of the kills. */
+/**
+ * The folder of a story: the database that lives through everything, unless it lies elsewhere, the server's log, the record
+ * of the kills.
+ */
 export class Folder implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), 'sluice-chaos-'));
-  readonly database = join(this.path, 'sluice.db');
   readonly log = join(this.path, 'server.log');
   readonly record = join(this.path, 'record.txt');
   private readonly children = new Set<ChildProcess>();
@@ -37,8 +39,14 @@ export class Folder implements Disposable {
     if (!this.keep) rmSync(this.path, { recursive: true, force: true });
   };
 
-  constructor() {
+  /** @param database a Postgres; without it a SQLite file in the folder. */
+  constructor(private readonly database?: string) {
     process.on('exit', this.clear);
+  }
+
+  /** As DATABASE_URL says it. */
+  get databaseUrl(): string {
+    return this.database ?? `sqlite:${join(this.path, 'sluice.db')}`;
   }
 
   watch(child: ChildProcess): void {
@@ -86,7 +94,8 @@ export class ServerProcess {
     const child = spawn(process.execPath, ['--import', preload.href, MAIN], {
       env: {
         PORT: '0',
-        DATABASE_URL: `sqlite:${folder.database}`,
+        DATABASE_URL: folder.databaseUrl,
+        SLUICE_DATA_FOLDER: folder.path,
         SLUICE_ADMIN_TOKEN: TOKEN,
         SLUICE_SANDBOX_HOSTS: sandboxHost,
         SLUICE_SANDBOX_TIME_SCALE: String(TIME_SCALE),

@@ -1,6 +1,6 @@
 import type { Topic } from './points.js';
 
-/** A statement as the SQLite driver gets it. */
+/** A statement as the driver gets it. */
 export interface Statement {
   readonly sql: string;
   readonly parameters: readonly unknown[];
@@ -18,15 +18,21 @@ const FINAL_STATES = ['SUCCEEDED', 'SUCCEEDED_WITH_WARNINGS', 'FAILED', 'CANCELE
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-/;
 const WRITES = /^\s*(?:INSERT|UPDATE|DELETE)\b/i;
 
+/** Runs that are at something, whichever connections are at work on them. */
+export class RunsUnderWay {
+  readonly preparing = new Set<string>();
+  readonly canceling = new Set<string>();
+}
+
 /**
- * Understands what the one connection that writes is doing, by the names of tables, columns and states alone: these are
- * the design's own, whatever statements come to use them.
+ * Understands what a connection that writes is doing, by the names of tables, columns and states alone: these are the
+ * design's own, whatever statements come to use them.
  */
 export class StatementWatcher {
   private topics = new Set<Topic>();
   private receipts: string[] = [];
-  private readonly preparing = new Set<string>();
-  private readonly canceling = new Set<string>();
+
+  constructor(private readonly underWay = new RunsUnderWay()) {}
 
   look(statement: Statement): Finding {
     const { sql } = statement;
@@ -53,8 +59,8 @@ export class StatementWatcher {
     if (/^\s*INSERT INTO "export_runs"/i.test(sql)) yield 'REQUEST';
     if (/^\s*(?:INSERT INTO|UPDATE) "batches"/i.test(sql)) yield* this.topicsOfBatch(statement);
     if (/^\s*UPDATE "export_runs"/i.test(sql)) yield* this.topicsOfRun(statement);
-    if (this.preparing.size > 0) yield 'PREPARING';
-    if (this.canceling.size > 0) yield 'CANCELING';
+    if (this.underWay.preparing.size > 0) yield 'PREPARING';
+    if (this.underWay.canceling.size > 0) yield 'CANCELING';
   }
 
   private *topicsOfBatch(statement: Statement): Generator<Topic> {
@@ -71,19 +77,19 @@ export class StatementWatcher {
     const run = String(statement.parameters.find((value) => typeof value === 'string' && UUID.test(value)));
     const state = values.get('state');
     const phase = values.get('phase');
-    if (phase === 'PREPARING') this.preparing.add(run);
-    else if (phase !== undefined) this.preparing.delete(run);
+    if (phase === 'PREPARING') this.underWay.preparing.add(run);
+    else if (phase !== undefined) this.underWay.preparing.delete(run);
     if (phase === 'SENDING') yield 'PREPARED';
     if (phase === 'CONFIRMING') yield 'CONFIRMING';
     if (state === 'CANCELING') {
       yield 'CANCEL';
-      this.canceling.add(run);
+      this.underWay.canceling.add(run);
     }
     if (typeof state !== 'string' || !FINAL_STATES.includes(state)) return;
     yield 'CLOSE';
     // A queued run that is cancelled ends with the cancel; this one was under way.
     if (state === 'CANCELED' && phase === null) yield 'CLOSE_CANCELED';
-    this.canceling.delete(run);
+    this.underWay.canceling.delete(run);
   }
 }
 

@@ -59,6 +59,8 @@ export async function uploadProfiles(
   body: Readable,
   signal: AbortSignal,
 ): Promise<ImportReport> {
+  // A request that is aborted before it begins never lets go of its pipeline.
+  signal.throwIfAborted();
   const { idColumn, segment, mode, format, gzip, onBytes } = options;
   const url = new URL('profiles', withSlash(server.url));
   for (const [name, value] of Object.entries({ id: idColumn, segment, mode })) {

@@ -3,6 +3,7 @@ import type { Logger } from '../logger.js';
 import { createActiveCampaign } from './active-campaign/active-campaign.js';
 import type { Destination } from './destination.js';
 import { createHttp } from './http.js';
+import { measured, type OnCall } from './measured.js';
 
 /** The destinations by the kind of a connection. */
 export interface Destinations {
@@ -22,12 +23,17 @@ export interface DestinationOptions {
   readonly stopping?: AbortSignal;
   /** How long a destination may take for an answer; by default as http.ts has it. */
   readonly timeoutMs?: number;
+  /** Is told of every call that has ended. */
+  readonly onCall?: OnCall;
 }
 
 /** Every destination that there is, each made once. A new one is added here. */
 export function createDestinations(options: DestinationOptions): Destinations {
-  const { clock, suffixes, sandboxHosts, sandboxTimeScale } = options;
+  const { clock, suffixes, sandboxHosts, sandboxTimeScale, onCall } = options;
   const http = createHttp(options);
   const timeScaleOf = (host: string) => (sandboxHosts.includes(host) ? sandboxTimeScale : 1);
-  return { ACTIVE_CAMPAIGN: createActiveCampaign({ http, clock, suffixes, timeScaleOf }) };
+  const activeCampaign = createActiveCampaign({ http, clock, suffixes, timeScaleOf });
+  return {
+    ACTIVE_CAMPAIGN: onCall === undefined ? activeCampaign : measured(activeCampaign, clock, onCall),
+  };
 }

@@ -23,8 +23,8 @@ export class AuditEvent {
 
   @Field(() => String, {
     description:
-      'What was asked for: the name of the mutation; importProfiles; signIn for a refused one; callTrigger. What the server does by ' +
-      'itself has names too: userFromIssuer, connectionState, lapseConsent.',
+      'What was asked for: the name of the mutation; importProfiles; signIn for a refused one; callTrigger, taken or refused. What the ' +
+      'server does by itself has names too: userFromIssuer, connectionState, lapseConsent.',
   })
   @Index('audit_events_action')
   @Column('varchar')

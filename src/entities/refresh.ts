@@ -80,6 +80,10 @@ export class Refresh {
   @Column('varchar', { nullable: true })
   requestedById!: string | null;
 
+  /** The network address of that person, for the audit trail of the runs. */
+  @Column('varchar', { nullable: true })
+  requestedFrom!: string | null;
+
   @Field(() => RefreshState, { description: 'Where it stands.' })
   @Column('varchar')
   state!: RefreshState;

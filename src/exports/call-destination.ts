@@ -1,3 +1,4 @@
+import { systemClock } from '../clock.js';
 import { FixCredentialsError, RetryLaterError, type Credentials } from '../destinations/destination.js';
 import type { EntityManager } from 'typeorm';
 import { openCredentials } from '../connections/credentials.js';
@@ -7,27 +8,46 @@ import { ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import { SluiceError } from '../errors.js';
 import { lookAgain } from './conditions.js';
+import { assertTenure, RunTakenError, transactAs } from './fence.js';
 import { endSending, SendingEndedError, type RunContext } from './run-context.js';
-import { RunMovedError } from './run-states.js';
 
 /** Pauses between tries double up to this many times the first. */
 export const MAX_BACKOFF = 60;
 
 /** What a run may send with now, or why it may not any more. */
-export type Proof = { readonly credentials: Credentials } | { readonly problem: Problem };
+export type Proof = Proven | { readonly problem: Problem };
+
+interface Proven {
+  readonly credentials: Credentials;
+  /** By the machine's time: see `isFresh`. */
+  readonly provenAt: number;
+}
+
+/** Shorter than any process is silent before somebody else takes its accounts over. */
+const FRESH_MS = 4_000;
+
+/**
+ * Whether what was proven may still be relied on when the request begins. A process may stand still in between, for long:
+ * by the machine's time, whatever our clock shows.
+ */
+export function isFresh({ provenAt }: Pick<Proven, 'provenAt'>): boolean {
+  const ageMs = systemClock.now() - provenAt;
+  return ageMs >= 0 && ageMs < FRESH_MS;
+}
 
 /**
  * Proves that the run is still in these hands and may send: to be done right before every request that carries
  * somebody's data.
- * @throws {RunMovedError} if somebody else took the run up, {SendingEndedError} if it was cancelled.
+ * @throws {RunTakenError} if somebody else took the run up, {SendingEndedError} if it was cancelled.
  */
 export async function prove(manager: EntityManager, { run, services }: RunContext): Promise<Proof> {
+  await assertTenure(manager, services, run);
   const look = await lookAgain(manager, run);
-  if (look === undefined) throw new RunMovedError(run.id);
+  if (look === undefined) throw new RunTakenError(run.id);
   if (look.state !== ExportRunState.RUNNING) throw new SendingEndedError('The run was cancelled.');
   if (look.problem !== null) return { problem: look.problem };
   try {
-    return { credentials: openCredentials(services, look.connection) };
+    return { credentials: openCredentials(services, look.connection), provenAt: systemClock.now() };
   } catch (error: unknown) {
     // The server has lost its secret key: nothing is sent.
     if (error instanceof SluiceError) return { problem: problemOf(error) };
@@ -76,28 +96,35 @@ async function callOnce<T>(
   perform: (credentials: Credentials) => Promise<T>,
 ): Promise<T> {
   const { services, turns, sending } = context;
-  const proven = Promise.withResolvers<Credentials>();
+  let proven: Proven | undefined;
+  const proveNow = async () => {
+    const proof = await prove(services.database.reader, context);
+    if ('problem' in proof) {
+      endSending(context, proof.problem);
+      throw new SendingEndedError(proof.problem.message);
+    }
+    proven = proof;
+    return proof;
+  };
   const request = {
     kind: 'CALL',
     priority: context.urgency,
     signal: sending.signal,
     prepare: async () => {
-      const proof = await prove(services.database.reader, context);
-      if ('problem' in proof) {
-        endSending(context, proof.problem);
-        throw new SendingEndedError(proof.problem.message);
-      }
-      proven.resolve(proof.credentials);
+      await proveNow();
     },
   } as const;
-  return turns.take(request, async () => perform(await proven.promise));
+  return turns.take(request, async () => {
+    if (proven === undefined || !isFresh(proven)) proven = await proveNow();
+    return perform(proven.credentials);
+  });
 }
 
 /** The credentials are refused: the run ends its sending, and the connection shows why. */
 export async function reportFailing(context: RunContext, error: FixCredentialsError): Promise<void> {
   const { run, services } = context;
   const problem = problemOf(error);
-  await services.database.transact(async ({ manager }) => {
+  await transactAs(services, run, async ({ manager }) => {
     await manager.update(
       Connection,
       { id: run.connectionId, revision: run.connectionRevision },

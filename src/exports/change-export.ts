@@ -62,7 +62,7 @@ async function redirectQueuedRun(
       runAutomations: changed.runAutomations,
     },
   );
-  if (affected !== 0) services.queue.ring(transaction, changed.account);
+  if (affected !== 0) await services.queue.ring(transaction, changed.account);
 }
 
 /** Makes these the segments of the export. @throws {BadInputError} if one was removed meanwhile. */

@@ -6,6 +6,7 @@ import { RejectionReason } from '../entities/rejection.js';
 import { callDestination } from './call-destination.js';
 import { admitEntries, doubtEntry } from './decide-entries.js';
 import { UNDECIDED } from './batch-rows.js';
+import { transactAs } from './fence.js';
 import { formerAddresses } from './former-addresses.js';
 import { isRemovalUnderWay, removalsOf, type RemovalWindow } from './ledger.js';
 import { isHeldByAnotherRun, plannedAfter, type PlannedEntry } from './planned.js';
@@ -64,12 +65,13 @@ async function check(context: RunContext, entry: PlannedEntry): Promise<boolean>
   await untilNobodyElseSends(context, entry);
   const problem = await problemWith(context, entry);
   const { run, services } = context;
-  await services.database.transact(async ({ manager, afterCommit }) => {
+  await transactAs(services, run, async ({ manager, afterCommit }) => {
     const added = problem === undefined ? {} : await rejectPeople(manager, context, [problem], 'NOBODY');
     await count(manager, run, added);
     if (problem === undefined) await admitEntries(manager, run, [entry.emailKey]);
     afterCommit(() => {
       addUp(run, added);
+      services.metrics.decided(added);
       services.hub.changed(run.id);
     });
   });
@@ -100,7 +102,7 @@ async function problemWith(context: RunContext, entry: PlannedEntry): Promise<Re
   if (optedOut) return { entry, reason: RejectionReason.OPTED_OUT, detail: OPTED_OUT };
   if (takeBack === undefined) return undefined;
   // Once it is back it must not be forgotten there, whatever becomes of the rest.
-  await services.database.transact(async ({ manager }) => {
+  await transactAs(services, run, async ({ manager }) => {
     await count(manager, run, {});
     await doubtEntry(manager, run, entry.emailKey);
   });

@@ -4,6 +4,7 @@ import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import { Rejection, RejectionReason } from '../entities/rejection.js';
 import { leaveUnconfirmed } from './batches.js';
+import { transactAs } from './fence.js';
 import { forgetRefusals } from './ledger.js';
 import { countPlanned } from './planned.js';
 import type { RunContext } from './run-context.js';
@@ -18,24 +19,24 @@ export async function closeRun(context: RunContext, skipped: Problem | null = nu
   const { services, run } = context;
   await endUnknownBatches(context);
   const isFull = accountLooksFull(run);
-  if (isFull) await forgetRefusals(services.database, run);
+  if (isFull) await forgetRefusals(services, run);
   const problem = context.problem ?? (isFull ? accountFull(run) : null);
   // They stay marked with the run's number, which no other run of the export ever has.
   const notSent = run.ledgerId === null ? 0 : await countPlanned(services.database.scanner, run);
-  await services.database.transact(async ({ manager, afterCommit }) => {
+  await transactAs(services, run, async ({ manager, afterCommit }) => {
     // The row counts, not this worker's copy: somebody may have asked for an end a moment ago.
     const { id, attempt } = run;
     const present = await manager.findOneBy(ExportRun, { id, attempt });
     if (present === null) throw new RunMovedError(id);
     Object.assign(run, present);
-    await manager.update(Batch, { runId: run.id, state: BatchState.PLANNED }, { state: BatchState.DROPPED });
+    const unsent = { runId: run.id, state: BatchState.PLANNED };
+    const { affected: dropped } = await manager.update(Batch, unsent, { state: BatchState.DROPPED });
     const badAddresses = await manager.countBy(Rejection, {
       runId: run.id,
       reason: In([RejectionReason.MISSING_EMAIL, RejectionReason.INVALID_EMAIL]),
     });
     const disagreement = await disagreementOf(manager, run, notSent);
-    if (disagreement !== undefined)
-      services.logger.error({ runId: run.id, disagreement }, 'counters disagree');
+    if (disagreement !== undefined) services.logger.error({ disagreement }, 'counters disagree');
     const end = finalState(run, { problem, skipped, notSent, badAddresses, disagreement });
     await moveRun(manager, run, end.state, {
       problem: end.problem,
@@ -43,8 +44,19 @@ export async function closeRun(context: RunContext, skipped: Problem | null = nu
       phase: null,
       finishedAt: new Date(services.clock.now()),
     });
-    afterCommit(() => services.hub.changed(run.id));
+    afterCommit(() => {
+      services.hub.changed(run.id);
+      services.logger.info({ state: end.state, problem: end.problem?.code, ...figuresOf(run) }, 'run ended');
+      services.metrics.runEnded(end.state);
+      services.metrics.decided({ notSent });
+      services.metrics.batchesBecame(BatchState.DROPPED, dropped ?? 0);
+    });
   });
+}
+
+function figuresOf(run: ExportRun) {
+  const { attempt, members, skipped, unchanged, toSend, confirmed, rejected, unconfirmed, notSent } = run;
+  return { attempt, members, skipped, unchanged, toSend, confirmed, rejected, unconfirmed, notSent };
 }
 
 /** What may have arrived, or was accepted, when the run ended is unconfirmed, not unsent. */

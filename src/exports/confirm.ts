@@ -129,7 +129,7 @@ async function sendAgainOrGiveUp(
     await leaveUnconfirmed(context, batch, detail);
     return undefined;
   }
-  services.logger.warn({ runId: run.id, batch: batch.id, why: detail }, 'batch lost');
+  services.logger.warn({ batch: batch.id, why: detail }, 'batch lost');
   await replanBatch(context, batch, { lost: true });
   const entries = await plannedIn(services.database.reader, run, batch);
   return { batch, entries, failures: 0, dueAt: 0 };

@@ -1,9 +1,11 @@
-import type { Database, Transaction } from '../database.js';
+import type { Transaction } from '../database.js';
 import { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { gather } from '../gather.js';
 import { writeBatches } from './batch-rows.js';
 import { confirmEntries } from './decide-entries.js';
+import type { EngineMetrics } from './engine-metrics.js';
+import { transactAs, type Tenant } from './fence.js';
 import type { RemovalWindow } from './ledger.js';
 import type { ProgressHub } from './progress-hub.js';
 import { addUp, count, type Counter } from './run-states.js';
@@ -34,13 +36,20 @@ const MAX_GROUP = 16;
  * @returns rejects with what kept the transaction from standing, for each decision in it; {RunMovedError} if somebody
  *   else took the run up.
  */
-export function createDecide(services: { database: Database; hub: ProgressHub }, run: ExportRun): Decide {
+export function createDecide(
+  services: Tenant & { hub: ProgressHub; metrics: EngineMetrics },
+  run: ExportRun,
+): Decide {
   return gather(async (decisions) => {
-    await services.database.transact(async (transaction) => {
+    await transactAs(services, run, async (transaction) => {
       const { outcomes, total } = await writeDecisions(transaction, run, decisions);
       transaction.afterCommit(() => {
         addUp(run, total);
-        decisions.forEach(({ batch }, index) => Object.assign(batch, outcomes[index]));
+        services.metrics.decided(total);
+        decisions.forEach(({ batch, changes }, index) => {
+          Object.assign(batch, outcomes[index]);
+          if (changes.state !== undefined) services.metrics.batchesBecame(changes.state);
+        });
         services.hub.changed(run.id);
       });
     });

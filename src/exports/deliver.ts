@@ -1,7 +1,9 @@
+import { isDatabaseAway } from '../database-errors.js';
 import { ExportRunPhase } from '../entities/export-run.js';
 import type { Batch } from '../entities/batch.js';
 import { checkPeople } from './check-people.js';
 import { followUp } from './confirm.js';
+import { transactAs } from './fence.js';
 import { openOutbox } from './outbox.js';
 import {
   BROKEN,
@@ -32,7 +34,9 @@ export async function deliver(context: RunContext): Promise<void> {
   /** Nothing more is sent; receipts are still followed up, unless somebody else has the run or the process stops. */
   const fail = (error: unknown) => {
     failures.push(error);
-    if (error instanceof RunMovedError || error instanceof ShutdownError) shutDown(context);
+    // Whoever takes the run up next, we or another, goes on from what is stored.
+    const isOver = error instanceof RunMovedError || error instanceof ShutdownError || isDatabaseAway(error);
+    if (isOver) shutDown(context);
     else endSending(context, BROKEN);
   };
 
@@ -117,7 +121,7 @@ export async function deliver(context: RunContext): Promise<void> {
 
 async function showPhase({ run, services }: RunContext, phase: ExportRunPhase): Promise<void> {
   if (run.phase === phase) return;
-  await services.database.transact(async ({ manager, afterCommit }) => {
+  await transactAs(services, run, async ({ manager, afterCommit }) => {
     await writeRun(manager, run, { phase });
     afterCommit(() => services.hub.changed(run.id));
   });

@@ -4,6 +4,7 @@ import type { Transaction } from '../database.js';
 import { ExportRun, ExportRunPhase, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import { ConflictError, NotFoundError } from '../errors.js';
+import type { Logger } from '../logger.js';
 import { auditRun } from './audit-exports.js';
 import type { Bell } from './bell.js';
 import type { ProgressHub } from './progress-hub.js';
@@ -58,7 +59,12 @@ export function leaverHold(facts: LeaverFacts): Problem | null {
  * @throws {RunMovedError} if somebody cancelled it, or took it up, meanwhile.
  */
 export async function holdRun(
-  services: { readonly clock: Clock; readonly hub: ProgressHub; readonly heldBell: Bell },
+  services: {
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly hub: ProgressHub;
+    readonly heldBell: Bell;
+  },
   { manager, afterCommit }: Transaction,
   run: ExportRun,
   problem: Problem,
@@ -73,6 +79,7 @@ export async function holdRun(
   afterCommit(() => {
     services.hub.changed(run.id);
     services.heldBell.ring();
+    services.logger.warn({ leavers: run.leavers, problem: problem.code }, 'run held');
   });
 }
 
@@ -102,8 +109,11 @@ export async function approveRun(
     });
     const event = { at: new Date(services.clock.now()), actor, action: 'approveExportRun' };
     await auditRun(manager, event, ExportRunState.HELD, run, { approvedLeavers: run.leavers });
-    services.queue.ring(transaction, run.account);
-    transaction.afterCommit(() => services.hub.changed(id));
+    await services.queue.ring(transaction, run.account);
+    transaction.afterCommit(() => {
+      services.hub.changed(id);
+      services.logger.info({ runId: id, leavers: run.approvedLeavers }, 'run approved');
+    });
     return run;
   });
 }
@@ -113,7 +123,7 @@ export async function approveRun(
  * @returns whether others are held, who may be forgotten later.
  */
 export async function cancelForgottenRuns(services: RunServices): Promise<boolean> {
-  const { database, clock, queue, hub } = services;
+  const { database, clock, logger, queue, hub } = services;
   const isForgotten = ({ state, heldAt }: ExportRun) =>
     state === ExportRunState.HELD &&
     heldAt !== null &&
@@ -130,8 +140,11 @@ export async function cancelForgottenRuns(services: RunServices): Promise<boolea
         problem: forgottenBecause(run.problem),
         cancelRequestedAt: new Date(clock.now()),
       });
-      queue.ring(transaction, run.account);
-      transaction.afterCommit(() => hub.changed(id));
+      await queue.ring(transaction, run.account);
+      transaction.afterCommit(() => {
+        hub.changed(id);
+        logger.warn({ runId: id }, 'run is to end: nobody approved it');
+      });
     });
   }
   return forgotten.length < held.length;

@@ -8,6 +8,7 @@ import { gather } from '../gather.js';
 import { insertBatches, newBatch, planBatch, writeBatches } from './batch-rows.js';
 import { prove } from './call-destination.js';
 import { lookElsewhere } from './compare.js';
+import { transactAs } from './fence.js';
 import { placeOf } from './ledger.js';
 import { isHeldByAnotherRun, type PlannedEntry } from './planned.js';
 import { endSending, SendingEndedError, type RunContext } from './run-context.js';
@@ -27,7 +28,7 @@ export interface Parcel {
  * its leavers must stay, because another export has come to want them.
  */
 export type Intent =
-  | { readonly batch: Batch; readonly credentials: Credentials }
+  | { readonly batch: Batch; readonly credentials: Credentials; readonly provenAt: number }
   | { readonly held: true }
   | { readonly batch: Batch; readonly wantedElsewhere: readonly PlannedEntry[] };
 
@@ -45,9 +46,9 @@ const MAX_GROUP = 16;
 
 /** Makes the one place where the intents of a run are committed: those that come together share proof and statement. */
 export function createCommitIntent(context: RunContext): CommitIntent {
-  const { database } = context.services;
+  const { services, run } = context;
   const commit = gather<Parcel, Intent | { problem: Problem }>(
-    (parcels) => database.transact((transaction) => intentsOf(context, transaction, parcels)),
+    (parcels) => transactAs(services, run, (transaction) => intentsOf(context, transaction, parcels)),
     MAX_GROUP,
   );
   return async (parcel) => {

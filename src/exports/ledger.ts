@@ -1,10 +1,11 @@
 import type { EntityManager } from 'typeorm';
 import { dialectOf, execute } from '../bulk-sql.js';
-import type { Database, Scanner } from '../database.js';
+import type { Scanner } from '../database.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { Export, type LeaverPolicy } from '../entities/export.js';
 import { AS_WANTED, Ledger, LedgerTask, Standing } from '../entities/ledger.js';
 import type { NextEntry } from './differences.js';
+import { transactAs, type Tenant } from './fence.js';
 
 /** A ledger, and the ones of other exports to the same list of the same account. */
 export interface LedgerPlace {
@@ -156,24 +157,24 @@ export async function* keyRanges(scanner: Scanner, run: ExportRun): AsyncGenerat
 }
 
 /** Forgets that the run planned anybody. */
-export async function unplan(database: Database, run: ExportRun): Promise<void> {
-  await clearOf(database, run, 'plannedRun', 'plannedRun');
+export async function unplan(services: Tenant, run: ExportRun): Promise<void> {
+  await clearOf(services, run, 'plannedRun', 'plannedRun');
 }
 
 /** What the run was refused does not stand: the next run tries it again. */
-export async function forgetRefusals(database: Database, run: ExportRun): Promise<void> {
-  await clearOf(database, run, 'refusal', 'refusedRun');
+export async function forgetRefusals(services: Tenant, run: ExportRun): Promise<void> {
+  await clearOf(services, run, 'refusal', 'refusedRun');
 }
 
 /** Empties a column of the entries that name the run in another, in steps of some 50 ms. */
 async function clearOf(
-  database: Database,
+  services: Tenant,
   run: ExportRun,
   column: 'plannedRun' | 'refusal',
   naming: 'plannedRun' | 'refusedRun',
 ): Promise<void> {
-  for await (const { after, to } of keyRanges(database.scanner, run)) {
-    await database.transact(({ manager }) =>
+  for await (const { after, to } of keyRanges(services.database.scanner, run)) {
+    await transactAs(services, run, ({ manager }) =>
       execute(
         manager,
         `UPDATE "ledger_entries" SET "${column}" = NULL WHERE "ledgerId" = $1 AND "${naming}" = $2

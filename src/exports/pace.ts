@@ -41,6 +41,8 @@ export interface Pace {
    * when it did so is refused along with it; that counts as one refusal.
    */
   readonly pauseUntil: (until: number) => void;
+  /** The part of the full pace that the account is called at now: 1, or less after refusals. */
+  readonly share: (now: number) => number;
 }
 
 /** Notes that a request was answered, or that no answer will come any more. */
@@ -111,6 +113,7 @@ export function createPace(limits: DestinationLimits, past: readonly PastRequest
       return Math.max(pausedUntil, ...behind);
     },
     spend,
+    share: shareAt,
     pauseUntil: (until) => {
       const isSoon = begunAt - pausedUntil < SOON_WINDOWS * minuteMs;
       if (isSoon && begun > 1) {

@@ -5,6 +5,7 @@ import { RejectionReason } from '../entities/rejection.js';
 import type { Outcome } from '../destinations/destination.js';
 import { callDestination } from './call-destination.js';
 import { resolveEntries } from './decide-entries.js';
+import { transactAs } from './fence.js';
 import { ledgerOf } from './ledger.js';
 import { emailKeyOf } from './mapping.js';
 import type { RunContext } from './run-context.js';
@@ -20,10 +21,11 @@ export async function askAboutPastBatches(context: RunContext): Promise<void> {
     const outcome = await callDestination(context, (credentials) =>
       destination.outcome(credentials, batch.receipt ?? ''),
     );
-    await services.database.transact(async ({ manager }) => {
+    await transactAs(services, run, async ({ manager, afterCommit }) => {
       await count(manager, run, {});
       if (outcome.state === 'COMPLETED') await learn(manager, context, batch, outcome);
       await manager.update(Batch, { id: batch.id }, { state: BatchState.RESOLVED });
+      afterCommit(() => services.metrics.batchesBecame(BatchState.RESOLVED));
     });
   }
 }

@@ -9,6 +9,7 @@ import { Segment, SegmentState } from '../entities/segment.js';
 import { Connection } from '../entities/connection.js';
 import { countMembers } from '../profiles/members.js';
 import { compareWithLedger, type Finding } from './compare.js';
+import { transactAs } from './fence.js';
 import { holdRun, leaverHold } from './hold.js';
 import {
   addressesElsewhere,
@@ -57,7 +58,7 @@ export async function prepare(context: RunContext): Promise<Preparation> {
   const plan = await begin(context);
   const size = await problemWith(services.database.scanner, plan);
   if ('problem' in size) return { state: 'SKIPPED', problem: size.problem };
-  await services.database.transact(({ manager }) => writeRun(manager, run, { members: size.members }));
+  await transactAs(services, run, ({ manager }) => writeRun(manager, run, { members: size.members }));
   services.hub.changed(run.id);
   await using spill = await openSpill(services.scratchDirectory);
   await stage(context, plan, spill);
@@ -78,8 +79,8 @@ export async function problemWith(
 
 /** Takes back what an unfinished preparation planned and counted; the run then ends as if it had looked at nobody. */
 export async function discardPreparation({ run, services }: RunContext): Promise<void> {
-  if (run.ledgerId !== null) await unplan(services.database, run);
-  await services.database.transact(async ({ manager }) => {
+  if (run.ledgerId !== null) await unplan(services, run);
+  await transactAs(services, run, async ({ manager }) => {
     await manager.delete(Rejection, { runId: run.id });
     const nothing = {
       members: null,
@@ -97,7 +98,7 @@ export async function discardPreparation({ run, services }: RunContext): Promise
 async function begin(context: RunContext): Promise<RunPlan> {
   const { run, services } = context;
   if (run.ledgerId !== null) await discardPreparation(context);
-  return services.database.transact(async ({ manager, afterCommit }) => {
+  return transactAs(services, run, async ({ manager, afterCommit }) => {
     const plan = await readPlan(manager, run);
     const ledger = await ledgerOf(manager, run);
     const generations = [...plan.generations];
@@ -235,7 +236,7 @@ async function finish(
 ): Promise<Preparation> {
   const { leavers, approvedLeavers } = run;
   const hold = leaverHold({ ...facts, leavers, approvedLeavers });
-  await services.database.transact(async (transaction) => {
+  await transactAs(services, run, async (transaction) => {
     const members = run.skipped + run.unchanged + run.toSend - run.leavers;
     if (hold !== null) {
       await writeRun(transaction.manager, run, { members });
@@ -254,11 +255,12 @@ async function write(
   added: Partial<Record<Counter, number>>,
   work: (manager: EntityManager) => Promise<void>,
 ): Promise<void> {
-  await services.database.transact(async ({ manager, afterCommit }) => {
+  await transactAs(services, run, async ({ manager, afterCommit }) => {
     await count(manager, run, added);
     await work(manager);
     afterCommit(() => {
       addUp(run, added);
+      services.metrics.decided(added);
       services.hub.changed(run.id);
     });
   });

@@ -5,6 +5,7 @@ import { ExportRun } from '../entities/export-run.js';
 import { Export } from '../entities/export.js';
 import { describeError, NotFoundError } from '../errors.js';
 import type { Logger } from '../logger.js';
+import type { Wire } from '../wire.js';
 import { isFinal, UNFINISHED } from './run-states.js';
 
 /** Which runs a subscriber watches: one run, all runs of one export, or all. */
@@ -17,6 +18,9 @@ export interface RunFilter {
  * Tells subscribers how runs change. Each subscriber holds the latest state of each run it has not seen yet, and
  * nothing else: whoever reads slowly skips states in between, never the final one, and costs no memory. A run is
  * told four times a second at most, and read once for all its subscribers.
+ *
+ * Runs change in other processes too. These tell it over the wire; what the wire loses is found by looking, every
+ * `LOOK_MS`, at the runs that somebody watches: so no subscriber waits for a final state for ever.
  */
 export interface ProgressHub {
   /** Call it after every commit that changed the run. */
@@ -32,13 +36,19 @@ export interface ProgressHub {
 
 /** Three changes a second: with the state that a new subscriber gets at once they are four. */
 const MIN_INTERVAL_MS = 334;
+/** What is read twice is read within seconds; so many runs do not end meanwhile. */
+const MAX_FINISHED = 1_000;
+const LOOK_MS = 1_500;
+/** The topic on the wire; about a run, by its id. */
+const RUN = 'run';
 
 export function createProgressHub(services: {
   reader: EntityManager;
   clock: Clock;
   logger: Logger;
+  wire: Wire;
 }): ProgressHub {
-  const { reader, clock, logger } = services;
+  const { reader, clock, logger, wire } = services;
   const subscribers = new Set<Subscriber>();
   /** Runs with a change that is not published yet; each is looked after by one `publish`. */
   const unpublished = new Map<string, { again: boolean }>();
@@ -69,23 +79,49 @@ export function createProgressHub(services: {
     }
   };
 
+  const changedHere = (runId: string) => {
+    const mark = unpublished.get(runId);
+    if (mark !== undefined) {
+      mark.again = true;
+      return;
+    }
+    if (subscribers.size === 0 || closing.signal.aborted) return;
+    const fresh = { again: true };
+    unpublished.set(runId, fresh);
+    void publish(runId, fresh);
+  };
+
+  /** Goes on while somebody watches. */
+  let isLooking = false;
+  const lookAround = async () => {
+    isLooking = true;
+    while (subscribers.size > 0 && !closing.signal.aborted) {
+      await pause(LOOK_MS);
+      try {
+        const seen = new Set([...subscribers].flatMap(({ unfinished }) => [...unfinished()]));
+        const where = [{ id: In([...seen]) }, { state: In(UNFINISHED) }];
+        const runs = subscribers.size === 0 ? [] : await reader.findBy(ExportRun, where);
+        for (const run of runs) for (const subscriber of subscribers) subscriber.offer(run);
+      } catch (error: unknown) {
+        logger.warn({ why: describeError(error) }, 'runs could not be looked at; it is tried again');
+      }
+    }
+    isLooking = false;
+  };
+
+  const unhear = wire.hear(RUN, changedHere);
+
   return {
     changed: (runId) => {
-      const mark = unpublished.get(runId);
-      if (mark !== undefined) {
-        mark.again = true;
-        return;
-      }
-      if (subscribers.size === 0 || closing.signal.aborted) return;
-      const fresh = { again: true };
-      unpublished.set(runId, fresh);
-      void publish(runId, fresh);
+      changedHere(runId);
+      wire.tell(RUN, runId);
     },
 
     subscribe: async (filter) => {
       const subscriber = createSubscriber(filter, () => subscribers.delete(subscriber));
       // First listen, then look: a change in between is seen twice rather than never.
       subscribers.add(subscriber);
+      if (wire.isShared && !isLooking) void lookAround();
       try {
         for (const run of await present(reader, filter)) subscriber.offer(run);
       } catch (error: unknown) {
@@ -96,6 +132,7 @@ export function createProgressHub(services: {
     },
 
     close: () => {
+      unhear();
       closing.abort(new Error('The server is stopping.'));
       for (const subscriber of subscribers) void subscriber.stream.return?.();
     },
@@ -118,6 +155,8 @@ async function present(reader: EntityManager, { runId, exportId }: RunFilter): P
 
 interface Subscriber {
   readonly offer: (run: ExportRun) => void;
+  /** The runs of which it has seen, or is about to see, a state that is not final. */
+  readonly unfinished: () => Iterable<string>;
   readonly stream: AsyncIterableIterator<ExportRun>;
 }
 
@@ -125,8 +164,17 @@ function createSubscriber({ runId, exportId }: RunFilter, onEnd: () => void): Su
   /** The latest state of each run, not delivered yet, in the order in which the runs came up. */
   const latest = new Map<string, ExportRun>();
   const delivered = new Map<string, number>();
+  /** The last runs that were delivered in their final state: what was read of them before comes too late. */
+  const finished = new Set<string>();
   const waiting: ((result: IteratorResult<ExportRun>) => void)[] = [];
   let ended = false;
+
+  const noteEnd = (id: string) => {
+    delivered.delete(id);
+    finished.add(id);
+    const [oldest] = finished;
+    if (finished.size > MAX_FINISHED && oldest !== undefined) finished.delete(oldest);
+  };
 
   const end = () => {
     ended = true;
@@ -139,7 +187,7 @@ function createSubscriber({ runId, exportId }: RunFilter, onEnd: () => void): Su
     const [run] = latest.values();
     if (run === undefined) return undefined;
     latest.delete(run.id);
-    if (isFinal(run.state)) delivered.delete(run.id);
+    if (isFinal(run.state)) noteEnd(run.id);
     else delivered.set(run.id, run.sequence);
     return run;
   };
@@ -158,12 +206,14 @@ function createSubscriber({ runId, exportId }: RunFilter, onEnd: () => void): Su
   return {
     offer: (run) => {
       if (ended || (runId && run.id !== runId) || (exportId && run.exportId !== exportId)) return;
+      if (finished.has(run.id)) return;
       const known = latest.get(run.id)?.sequence ?? delivered.get(run.id) ?? -1;
       if (run.sequence <= known) return;
       latest.set(run.id, run);
       const resolve = waiting.shift();
       if (resolve !== undefined) void next().then(resolve);
     },
+    unfinished: () => delivered.keys(),
     stream: {
       next,
       return: () => {

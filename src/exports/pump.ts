@@ -1,10 +1,14 @@
 import { Not } from 'typeorm';
+import { isDatabaseAway } from '../database-errors.js';
 import type { DestinationLimits } from '../destinations/destination.js';
 import { Batch } from '../entities/batch.js';
 import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import { createBell, type Bell } from './bell.js';
 import { createDecide } from './decisions.js';
+import { beginTenure, RunTakenError } from './fence.js';
+import type { AccountMetrics } from './engine-metrics.js';
+import { meteredTurns } from './metered-turns.js';
 import { createPace, type PastRequest } from './pace.js';
 import type { Queue } from './queue.js';
 import {
@@ -24,7 +28,7 @@ interface PumpServices extends EngineServices {
 }
 
 /** What all runs of an account share. */
-type Budget = Pick<RunContext, 'pace' | 'turns'>;
+type Budget = Pick<RunContext, 'pace' | 'turns'> & { readonly metrics: AccountMetrics };
 
 /**
  * Works every run of one account until none is left, in one process at a time: the account's quotas are one budget, and
@@ -32,7 +36,7 @@ type Budget = Pick<RunContext, 'pace' | 'turns'>;
  * behind it, waits for a person, not for the pump: it ends, and is rung for again when somebody has decided.
  * @param bell rung when a run of the account was queued or approved, or is to be cancelled.
  * @param signal aborts when the process stops; the runs then stay as they are and go on after the next start.
- * @throws whatever keeps it from working (a database that cannot be written); nothing is lost, ring the account again.
+ * @throws whatever keeps it from working (a database that cannot be written, another pump of the account); nothing is lost, ring the account again.
  */
 export async function pumpAccount(
   services: PumpServices,
@@ -40,6 +44,7 @@ export async function pumpAccount(
   bell: Bell,
   signal: AbortSignal,
 ): Promise<void> {
+  const tenant = { ...services, tenure: await beginTenure(services.database, account) };
   const working = new Map<string, { context: RunContext; done: Promise<void> }>();
   const failures: unknown[] = [];
   let budget: Budget | undefined;
@@ -48,8 +53,13 @@ export async function pumpAccount(
   const accountBell = createBell(services.clock);
 
   const budgetAt = async (limits: DestinationLimits): Promise<Budget> => {
-    const pace = createPace(limits, await pastRequests(services, account, limits.batchQuota.windowMs));
-    return { pace, turns: createTurns(pace, services.clock) };
+    const pace = createPace(limits, [
+      ...(await pastRequests(services, account, limits.batchQuota.windowMs)),
+      ...unknownCalls(limits, services.clock.now()),
+    ]);
+    const metrics = services.metrics.openAccount(account, () => pace.share(services.clock.now()));
+    const turns = meteredTurns(createTurns(pace, services.clock), metrics, services.clock);
+    return { pace, turns, metrics };
   };
 
   const take = async (run: ExportRun) => {
@@ -57,16 +67,18 @@ export async function pumpAccount(
     const host = connection?.host ?? '';
     const destination = services.destinations[run.kind];
     const limits = destination.limits(host);
-    budget ??= await budgetAt(limits);
-    await takeUp(services, run);
+    const { pace, turns } = (budget ??= await budgetAt(limits));
+    const ours = { ...tenant, logger: services.logger.child({ runId: run.id }) };
+    await takeUp(ours, run);
     const context: RunContext = {
-      services,
+      services: ours,
       run,
       destination,
       limits,
-      ...budget,
+      pace,
+      turns,
       urgency: () => run.toSend - run.confirmed - run.rejected - run.unconfirmed,
-      decide: createDecide(services, run),
+      decide: createDecide(tenant, run),
       clockThere: () => destination.timeAt(host),
       // Whoever was interrupted may have batches under way before it is taken up again.
       hasCompany: () => isTaking || sharesList(run, working.values()),
@@ -105,13 +117,14 @@ export async function pumpAccount(
     const taken = [...working.values()];
     for (const { context } of taken) shutDown(context);
     await Promise.all(taken.map(({ done }) => done));
+    budget?.metrics.close();
   }
   if (failures.length > 0) throw failures[0];
 }
 
 /** Somebody cancelled the run, or took it up, in the moment before we did. */
 function ignoreMoved(error: unknown): void {
-  if (!(error instanceof RunMovedError)) throw error;
+  if (!(error instanceof RunMovedError) || error instanceof RunTakenError) throw error;
 }
 
 /** Works a run; an error that nobody foresaw ends it, told and counted, instead of trying the same for ever. */
@@ -119,8 +132,10 @@ async function work(context: RunContext): Promise<void> {
   try {
     await workRun(context);
   } catch (error: unknown) {
+    // Nothing can be written about it here: the account is put down, and whoever has it next goes on.
+    if (isDatabaseAway(error) || error instanceof RunTakenError) throw error;
     if (error instanceof ShutdownError || error instanceof RunMovedError) return;
-    context.services.logger.error({ runId: context.run.id, err: error }, 'a run broke');
+    context.services.logger.error({ err: error }, 'a run broke');
     context.problem ??= BROKEN;
     await endRun(context);
   }
@@ -159,10 +174,12 @@ async function ringElsewhere(
   const queued = { exportId, account: Not(account), state: ExportRunState.QUEUED };
   const next = await database.reader.findOneBy(ExportRun, queued);
   if (next === null) return;
-  await database.transact((transaction) => {
-    queue.ring(transaction, next.account);
-    return Promise.resolve();
-  });
+  await database.transact((transaction) => queue.ring(transaction, next.account));
+}
+
+/** Other calls are written down nowhere: whoever worked the account a moment ago may have made as many as it allows. */
+function unknownCalls({ callQuota }: DestinationLimits, now: number): PastRequest[] {
+  return Array.from({ length: callQuota.calls }, () => ({ kind: 'CALL', at: now, endedAt: now }));
 }
 
 /**

@@ -9,15 +9,20 @@ import type { Export } from '../entities/export.js';
 import type { Problem } from '../entities/problem.js';
 import { ConflictError, ConnectionFailedError } from '../errors.js';
 import { newId } from '../ids.js';
+import type { Logger } from '../logger.js';
 import { auditRun } from './audit-exports.js';
 import { connectionProblem } from './conditions.js';
+import type { EngineMetrics } from './engine-metrics.js';
 import type { ProgressHub } from './progress-hub.js';
 import type { Queue } from './queue.js';
 
 export interface QueueRunServices {
   readonly clock: Clock;
+  /** Of the request that asks: its lines tell which run it asked for. */
+  readonly logger: Logger;
   readonly queue: Queue;
   readonly hub: ProgressHub;
+  readonly metrics: EngineMetrics;
 }
 
 /** What starts a run, and how. */
@@ -74,7 +79,11 @@ export async function queueOrSkipRun(
   Object.assign(run, { state: ExportRunState.SKIPPED, problem, finishedAt: run.queuedAt });
   await manager.insert(ExportRun, run);
   await writeDown(services, manager, null, run, wish);
-  transaction.afterCommit(() => services.hub.changed(run.id));
+  transaction.afterCommit(() => {
+    services.hub.changed(run.id);
+    services.metrics.runEnded(run.state);
+    tell(services, run, wish, 'run skipped');
+  });
   return run;
 }
 
@@ -96,6 +105,7 @@ async function joinOrInsert(
   });
   if (queued !== null) {
     await writeDown(services, manager, queued.state, queued, wish);
+    transaction.afterCommit(() => tell(services, queued, wish, 'run joined'));
     if (!wish.force || queued.force) return queued;
     await manager.update(ExportRun, { id: queued.id }, { force: true });
     return Object.assign(queued, { force: true });
@@ -103,9 +113,18 @@ async function joinOrInsert(
   const run = await newRun(services, manager, definition, connection, wish);
   await manager.insert(ExportRun, run);
   await writeDown(services, manager, null, run, wish);
-  services.queue.ring(transaction, run.account);
-  transaction.afterCommit(() => services.hub.changed(run.id));
+  await services.queue.ring(transaction, run.account);
+  transaction.afterCommit(() => {
+    services.hub.changed(run.id);
+    tell(services, run, wish, 'run queued');
+  });
   return run;
+}
+
+/** Links the run with whatever asked for it: its request id, if the logger has one. */
+function tell({ logger }: QueueRunServices, run: ExportRun, { trigger }: RunWish, what: string): void {
+  const { id: runId, exportId, problem } = run;
+  logger.info({ runId, exportId, trigger, ...(problem && { problem: problem.code }) }, what);
 }
 
 /** @param before the state of the run that is joined; null: it is new. */

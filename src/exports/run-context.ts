@@ -8,11 +8,13 @@ import type { Logger } from '../logger.js';
 import type { SecretBox } from '../security/secret-box.js';
 import type { Bell } from './bell.js';
 import type { Decide } from './decisions.js';
+import type { EngineMetrics } from './engine-metrics.js';
+import type { Tenant } from './fence.js';
 import type { Pace } from './pace.js';
 import type { ProgressHub } from './progress-hub.js';
 import type { Turns } from './turns.js';
 
-/** What the engine needs from the rest of the server. */
+/** What the engine needs from the rest of the server; within a run, every line of the logger carries its `runId`. */
 export interface EngineServices {
   readonly database: Database;
   readonly clock: Clock;
@@ -20,6 +22,7 @@ export interface EngineServices {
   readonly secretBox: SecretBox;
   readonly destinations: Destinations;
   readonly hub: ProgressHub;
+  readonly metrics: EngineMetrics;
   /** Rung whenever a run is held. */
   readonly heldBell: Bell;
   /** Where large work may spill over: on a disk, readable by nobody else. */
@@ -30,7 +33,7 @@ export interface EngineServices {
 
 /** One run in the hands of one worker. */
 export interface RunContext {
-  readonly services: EngineServices;
+  readonly services: EngineServices & Tenant;
   /** As this worker last wrote it; counters are added up here too. */
   readonly run: ExportRun;
   readonly destination: Destination;

@@ -7,7 +7,9 @@ import { Export } from '../entities/export.js';
 import { Rejection, type RejectionReason } from '../entities/rejection.js';
 import { BadInputError, IdempotencyKeyReusedError, NotFoundError } from '../errors.js';
 import { auditRun } from './audit-exports.js';
+import type { EngineMetrics } from './engine-metrics.js';
 import type { Queue } from './queue.js';
+import type { Logger } from '../logger.js';
 import { readPage, type Page, type PageRequest } from '../page.js';
 import type { ProgressHub } from './progress-hub.js';
 import { queueRun } from './queue-run.js';
@@ -17,8 +19,11 @@ import { isFinal, moveRun, UNFINISHED } from './run-states.js';
 export interface RunServices {
   readonly database: Database;
   readonly clock: Clock;
+  /** Of the request that asks: its lines tell which run it asked for. */
+  readonly logger: Logger;
   readonly queue: Queue;
   readonly hub: ProgressHub;
+  readonly metrics: EngineMetrics;
 }
 
 const MAX_KEY_LENGTH = 200;
@@ -93,8 +98,12 @@ export async function cancelRun(services: RunServices, actor: SignedInActor, id:
       await moveRun(manager, run, ExportRunState.CANCELING, { cancelRequestedAt: now });
     }
     await auditRun(manager, event, before, run);
-    services.queue.ring(transaction, run.account);
-    transaction.afterCommit(() => services.hub.changed(id));
+    await services.queue.ring(transaction, run.account);
+    transaction.afterCommit(() => {
+      services.hub.changed(id);
+      if (isFinal(run.state)) services.metrics.runEnded(run.state);
+      services.logger.info({ runId: id, state: run.state }, 'run is to end');
+    });
     return run;
   });
 }

@@ -7,7 +7,7 @@ import {
 } from '../destinations/destination.js';
 import { problemOf } from '../connections/problems.js';
 import { acceptBatch, dropRefused, releaseLeavers, replanBatch, splitBatch } from './batches.js';
-import { callDestination, MAX_BACKOFF, reportFailing } from './call-destination.js';
+import { callDestination, isFresh, MAX_BACKOFF, reportFailing } from './call-destination.js';
 import { listGone } from './conditions.js';
 import type { Intent, Parcel } from './intents.js';
 import { plannedIn, type PlannedEntry } from './planned.js';
@@ -30,6 +30,13 @@ export async function handOver(
   if ('held' in intent) return () => Promise.resolve({ again: [parcel] });
   const sent = { ...parcel, batch: intent.batch };
   if ('wantedElsewhere' in intent) return () => setFree(context, sent, intent.wantedElsewhere);
+  if (!isFresh(intent)) {
+    // Nothing has left. Whoever has the run by now, if it is not us, has fenced us off.
+    return async () => {
+      await replanBatch(context, sent.batch);
+      return { again: [sent] };
+    };
+  }
   try {
     const receipt = await context.destination.send(intent.credentials, {
       listId: context.run.listId,
@@ -146,17 +153,14 @@ async function backOff(
   parcel: Parcel & { batch: Batch },
   error: RetryLaterError,
 ): Promise<Parcel> {
-  const { run, services } = context;
+  const { services } = context;
   context.trouble = problemOf(error);
   const surelyNotTaken = error.tooFast || error.afterMs !== undefined;
   if (surelyNotTaken) await replanBatch(context, parcel.batch);
   const failures = parcel.failures + 1;
   const waitMs = waitMsAfter(context, parcel, error);
   const dueAt = services.clock.now() + waitMs;
-  services.logger.warn(
-    { runId: run.id, batch: parcel.batch.id, failures, waitMs, why: error.message },
-    'batch delayed',
-  );
+  services.logger.warn({ batch: parcel.batch.id, failures, waitMs, why: error.message }, 'batch delayed');
   return { ...parcel, failures, dueAt };
 }
 

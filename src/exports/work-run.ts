@@ -1,9 +1,11 @@
 import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunPhase, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
+import { accountLane } from '../lanes.js';
 import { callDestination } from './call-destination.js';
 import { closeRun } from './close.js';
 import { listGone } from './conditions.js';
+import { assertTenure, type Tenant } from './fence.js';
 import { deliver } from './deliver.js';
 import { askAboutPastBatches } from './past-batches.js';
 import { discardPreparation, prepare, type Preparation } from './prepare.js';
@@ -56,8 +58,9 @@ export async function endRun(context: RunContext, skipped: Problem | null = null
  * Takes a run up: the first time it begins, with its connection as it is now; every other time its attempt rises, so
  * that a worker who still holds the old one cannot write any more.
  */
-export async function takeUp(services: EngineServices, run: ExportRun): Promise<void> {
+export async function takeUp(services: EngineServices & Tenant, run: ExportRun): Promise<void> {
   await services.database.transact(async ({ manager, afterCommit }) => {
+    await assertTenure(manager, services, run);
     // Since it was read, its export may have got another list or account, or somebody may have cancelled it.
     const { id, account, attempt, state } = run;
     const present = await manager.findOneBy(ExportRun, { id, account, attempt, state });
@@ -73,8 +76,12 @@ export async function takeUp(services: EngineServices, run: ExportRun): Promise<
     } else {
       await writeRun(manager, run, { attempt: run.attempt + 1 });
     }
-    afterCommit(() => services.hub.changed(run.id));
-  });
+    afterCommit(() => {
+      services.hub.changed(run.id);
+      const taken = { exportId: run.exportId, account: run.account, attempt: run.attempt };
+      services.logger.info(taken, 'run taken up');
+    });
+  }, accountLane(run.account));
 }
 
 function isPrepared(run: ExportRun): boolean {

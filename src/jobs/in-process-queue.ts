@@ -46,6 +46,7 @@ export function createInProcessQueue({ clock, logger }: { clock: Clock; logger: 
       transaction.afterCommit(() => {
         wake(account);
       });
+      return Promise.resolve();
     },
     start: (perform, unfinished) => {
       worker = perform;
@@ -57,5 +58,7 @@ export function createInProcessQueue({ clock, logger }: { clock: Clock; logger: 
       for (const { bell } of working) bell.ring();
       await Promise.all(working.map(({ done }) => done));
     },
+    // Whoever is rung for is worked at once.
+    depth: () => Promise.resolve({ waiting: 0, active: accounts.size, oldestSeconds: 0 }),
   };
 }

@@ -1,58 +1,61 @@
+import type { EntityManager } from 'typeorm';
 import { record, type SignedInActor } from '../audit/record.js';
+import type { Transaction } from '../database.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { Refresh, RefreshState, RefreshTrigger } from '../entities/refresh.js';
 import { ConflictError } from '../errors.js';
 import { createBell } from '../exports/bell.js';
+import type { Queue } from '../exports/queue.js';
 import { StoppingError } from '../profiles/evaluate.js';
-import { beginRefresh, RefreshMovedError, runningRefresh, runsOf } from './refreshes.js';
+import { beginRefresh, RefreshMovedError, runningRefresh, runsOf, type RefreshWish } from './refreshes.js';
 import { workRefresh, type RefreshServices } from './work-refresh.js';
 
-/** Works refreshes. Their rows are the truth: it may be stopped and started as often as the server is. */
+/**
+ * Works refreshes. Their rows are the truth, and a queue is their bell, as with the runs of an account: so one process
+ * works a refresh, and another goes on with it when that one dies.
+ */
 export interface Refresher {
-  /** Takes up what an earlier process left unfinished. */
+  /** Begins to work, also what an earlier process left unfinished. */
   readonly start: () => Promise<void>;
-  /** Works a refresh that was written down; answers at once. */
-  readonly work: (refresh: Refresh) => void;
+  /** Writes a refresh down, to be worked after the commit. Only when none is under way. */
+  readonly begin: (transaction: Transaction, wish: RefreshWish) => Promise<Refresh>;
   /**
    * Asks for a refresh, or joins the one under way, and waits until everything is queued.
    * @returns the runs that it queued, joined or skipped.
    * @throws {ConflictError} when the server stops; the refresh goes on after the next start.
    */
   readonly request: (actor: SignedInActor) => Promise<ExportRun[]>;
-  /** Resolves when nothing of it is under way any more; the signal `closing` has told it to stop. */
+  /** Resolves when nothing of it is under way any more. */
   readonly stop: () => Promise<void>;
 }
 
-/** How long a refresh rests after it broke, and how often is looked for the end of one that another process works. */
-const RETRY_MS = 10_000;
+/** There is one refresh at a time. */
+const THE_REFRESH = 'refresh';
+/** How often is looked for the end of one that another process works. */
 const POLL_MS = 1_000;
 
-export function createRefresher(services: RefreshServices): Refresher {
-  const { database, clock, logger, closing } = services;
+/** @param queue its own: nothing else rings in it. */
+export function createRefresher(services: RefreshServices & { readonly refreshQueue: Queue }): Refresher {
+  const { database, clock, closing, refreshQueue: queue } = services;
   const bell = createBell(clock);
   closing.addEventListener('abort', bell.ring);
-  const working = new Set<Promise<void>>();
 
-  const isDone = async (refresh: Refresh): Promise<boolean> => {
+  const work = async (signal: AbortSignal) => {
+    const refresh = await database.transact(({ manager }) => takeUp(manager));
+    if (refresh === null) return;
     try {
-      await workRefresh(services, refresh);
-      return true;
+      await workRefresh({ ...services, closing: AbortSignal.any([closing, signal]) }, refresh);
     } catch (error: unknown) {
-      if (error instanceof StoppingError || error instanceof RefreshMovedError) return true;
-      logger.error({ refreshId: refresh.id, err: error }, 'a refresh could not be worked; it is tried again');
-      return false;
+      if (!(error instanceof StoppingError) && !(error instanceof RefreshMovedError)) throw error;
+    } finally {
+      bell.ring();
     }
   };
 
-  const perform = async (refresh: Refresh) => {
-    while (!closing.aborted && !(await isDone(refresh)))
-      await bell.after(bell.count(), clock.now() + RETRY_MS);
-    bell.ring();
-  };
-
-  const work: Refresher['work'] = (refresh) => {
-    const done = perform(refresh).finally(() => working.delete(done));
-    working.add(done);
+  const begin: Refresher['begin'] = async (transaction, wish) => {
+    const refresh = await beginRefresh(services, transaction.manager, wish);
+    await queue.ring(transaction, THE_REFRESH);
+    return refresh;
   };
 
   const untilDone = async (id: string) => {
@@ -71,41 +74,41 @@ export function createRefresher(services: RefreshServices): Refresher {
   };
 
   return {
-    work,
+    begin,
 
     start: async () => {
-      const left = await database.transact(async ({ manager }) => {
-        const refresh = await runningRefresh(manager);
-        if (refresh === null) return null;
-        refresh.attempt += 1;
-        await manager.update(Refresh, { id: refresh.id }, { attempt: refresh.attempt });
-        return refresh;
-      });
-      if (left !== null) work(left);
+      const isAnyLeft = (await runningRefresh(database.reader)) !== null;
+      queue.start((_name, _bell, signal) => work(signal), isAnyLeft ? [THE_REFRESH] : []);
     },
 
     request: async (actor) => {
-      const id = await database.transact(async ({ manager, afterCommit }) => {
+      const id = await database.transact(async (transaction) => {
+        const { manager } = transaction;
         const running = await runningRefresh(manager);
         const event = { at: new Date(clock.now()), actor, action: 'runRefresh', subjectType: 'Refresh' };
         if (running !== null) {
           await record(manager, { ...event, subjectId: running.id, detail: { joined: true } });
           return running.id;
         }
-        const wish = { trigger: RefreshTrigger.ON_DEMAND, requestedById: actor.id };
-        const refresh = await beginRefresh(services, manager, wish);
+        const asked = { requestedById: actor.id, requestedFrom: actor.address };
+        const wish = { trigger: RefreshTrigger.ON_DEMAND, ...asked };
+        const refresh = await begin(transaction, wish);
         await record(manager, { ...event, subjectId: refresh.id });
-        afterCommit(() => {
-          work(refresh);
-        });
         return refresh.id;
       });
       await untilDone(id);
       return runsOf(services, id);
     },
 
-    stop: async () => {
-      await Promise.all(working);
-    },
+    stop: () => queue.stop(),
   };
+}
+
+/** Takes up the refresh that is to be worked: whoever had it before cannot write any more. Null: there is none. */
+async function takeUp(manager: EntityManager): Promise<Refresh | null> {
+  const refresh = await runningRefresh(manager);
+  if (refresh === null) return null;
+  refresh.attempt += 1;
+  await manager.update(Refresh, { id: refresh.id }, { attempt: refresh.attempt });
+  return refresh;
 }

@@ -10,7 +10,6 @@ import {
   RefreshStep,
   RefreshStepKind,
   RefreshStepState,
-  type RefreshTrigger,
 } from '../entities/refresh.js';
 import { Segment, SegmentKind, SegmentState } from '../entities/segment.js';
 import { newId } from '../ids.js';
@@ -34,6 +33,9 @@ export const SEGMENT_INACTIVE: Problem = {
   remedy: 'Activate it (setSegmentState) if it is to be refreshed.',
 };
 
+/** What asks for a refresh, and in whose name; null: nobody's, it was due. */
+export type RefreshWish = Pick<Refresh, 'trigger' | 'requestedById' | 'requestedFrom'>;
+
 /** The refresh that is under way, if one is: there is one at most. */
 export async function runningRefresh(manager: EntityManager): Promise<Refresh | null> {
   return manager.findOneBy(Refresh, { state: RefreshState.RUNNING });
@@ -46,14 +48,14 @@ export async function runningRefresh(manager: EntityManager): Promise<Refresh | 
 export async function beginRefresh(
   { clock }: { readonly clock: Clock },
   manager: EntityManager,
-  wish: { readonly trigger: RefreshTrigger; readonly requestedById: string | null },
+  wish: RefreshWish,
 ): Promise<Refresh> {
   const startedAt = new Date(clock.now());
   const refresh = Object.assign(new Refresh(), {
     id: newId(),
     ...wish,
     state: RefreshState.RUNNING,
-    attempt: 1,
+    attempt: 0,
     startedAt,
     finishedAt: null,
   });

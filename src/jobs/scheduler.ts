@@ -9,7 +9,7 @@ import { queueOrSkipRun } from '../exports/queue-run.js';
 import { timetableOf } from '../exports/schedules.js';
 import { timetablesOf } from './refresh-schedule.js';
 import type { Refresher } from './refresher.js';
-import { beginRefresh, runningRefresh } from './refreshes.js';
+import { runningRefresh } from './refreshes.js';
 import type { Ticker } from './ticker.js';
 import type { RefreshServices } from './work-refresh.js';
 
@@ -79,18 +79,14 @@ async function startDueRefresh(services: SchedulerServices): Promise<void> {
   const read = (manager: EntityManager) => manager.findOneBy(RefreshSchedule, { id: THE_REFRESH_SCHEDULE });
   const seen = await read(database.reader);
   if (seen === null || !isDue(seen)) return;
-  await database.transact(async ({ manager, afterCommit }) => {
+  await database.transact(async (transaction) => {
+    const { manager } = transaction;
     const schedule = await read(manager);
     if (schedule === null || !isDue(schedule) || (await runningRefresh(manager)) !== null) return;
     const next = nextDue(timetablesOf(schedule), clock.now());
     if (!(await moveOn(manager, RefreshSchedule, schedule.dueAt, next, { id: schedule.id }))) return;
-    const refresh = await beginRefresh(services, manager, {
-      trigger: RefreshTrigger.SCHEDULE,
-      requestedById: null,
-    });
-    afterCommit(() => {
-      refresher.work(refresh);
-    });
+    const wish = { trigger: RefreshTrigger.SCHEDULE, requestedById: null, requestedFrom: null };
+    await refresher.begin(transaction, wish);
   });
 }
 

@@ -12,7 +12,7 @@ import {
 } from '../entities/refresh.js';
 import { Segment, SegmentState } from '../entities/segment.js';
 import { SluiceError } from '../errors.js';
-import { queueOrSkipRun, type QueueRunServices } from '../exports/queue-run.js';
+import { queueOrSkipRun, type QueueRunServices, type RunWish } from '../exports/queue-run.js';
 import { evaluateSegment } from '../profiles/dynamic-segments.js';
 import { StoppingError } from '../profiles/evaluate.js';
 import type { SegmentEvaluationServices } from '../profiles/evaluate-segment.js';
@@ -139,9 +139,7 @@ async function queueFollower(
     if (definition === null || !(await manager.existsBy(ExportSchedule, wanted))) return false;
     const uses = await manager.findBy(ExportSegment, { exportId });
     const obstacle = uses.flatMap(({ segmentId }) => obstacles.get(segmentId) ?? [])[0] ?? null;
-    const person = refresh.requestedById;
-    const asked = person === null ? null : { actor: { id: person, address: null }, action: 'runRefresh' };
-    const wish = { trigger: ExportRunTrigger.REFRESH, asked, force: false };
+    const wish = { trigger: ExportRunTrigger.REFRESH, asked: askedBy(refresh), force: false };
     const run = await queueOrSkipRun(services, transaction, definition, wish, obstacle);
     if (run === null) return false;
     const now = new Date(services.clock.now());
@@ -156,6 +154,11 @@ async function queueFollower(
     await manager.insert(RefreshStep, step);
     return true;
   });
+}
+
+/** Null: nobody asked, it was due. */
+function askedBy({ requestedById: id, requestedFrom: address }: Refresh): RunWish['asked'] {
+  return id === null ? null : { actor: { id, address }, action: 'runRefresh' };
 }
 
 async function finish(services: RefreshServices, refresh: Refresh): Promise<void> {

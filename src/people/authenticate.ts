@@ -1,6 +1,7 @@
 import { ApiToken } from '../entities/api-token.js';
 import { User } from '../entities/user.js';
 import { describeError, UnauthenticatedError } from '../errors.js';
+import { NOTES_LANE } from '../lanes.js';
 import { looksLikeJwt } from '../security/issuer-tokens.js';
 import { hashToken, isGarbledToken } from '../security/tokens.js';
 import type { Principal } from './principal.js';
@@ -55,7 +56,7 @@ async function principalOf(
   const found = await findByToken(services, token);
   if (found !== undefined) return bearerOf(services, found);
   if (services.issuer !== undefined && looksLikeJwt(token))
-    return services.issuer.principalOf(token, address);
+    return services.issuer.principalOf(token, address, services.logger);
   throw isGarbledToken(token)
     ? new RefusedSignInError('The token was mistyped or cut short.', 'Copy the whole token and try again.')
     : new RefusedSignInError('The token is not valid.', ASK_FOR_ANOTHER);
@@ -99,7 +100,7 @@ function noteUse(services: SignInServices, { id, lastUsedAt }: ApiToken): void {
       // Of many requests at once, one writes.
       if (current?.lastUsedAt?.getTime() !== lastUsedAt?.getTime()) return;
       await manager.update(ApiToken, { id }, { lastUsedAt: new Date(now) });
-    })
+    }, NOTES_LANE)
     .catch((error: unknown) => {
       services.logger.warn({ error: describeError(error) }, 'the last use of a token was not recorded');
     });

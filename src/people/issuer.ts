@@ -23,7 +23,7 @@ export interface Issuer {
    * Whom the token names. Who comes for the first time becomes a user; the issuer decides the role, every time anew.
    * @throws {UnauthenticatedError}
    */
-  readonly principalOf: (token: string, address: string | null) => Promise<Principal>;
+  readonly principalOf: (token: string, address: string | null, logger: Logger) => Promise<Principal>;
 }
 
 export interface IssuerRules extends IssuerSettings {
@@ -36,7 +36,6 @@ export interface IssuerRules extends IssuerSettings {
 interface IssuerServices {
   readonly database: Database;
   readonly clock: Clock;
-  readonly logger: Logger;
   readonly sessions: Sessions;
 }
 
@@ -52,9 +51,9 @@ const SAID = ['displayName', 'email', 'kind', 'role'] as const;
 export function createIssuer(services: IssuerServices, rules: IssuerRules): Issuer {
   const verify = createIssuerTokens(rules, services.clock);
   return {
-    principalOf: async (token, address) => {
+    principalOf: async (token, address, logger) => {
       const verified = await verify(token).catch((error: unknown) => {
-        throw asRefusal(services.logger, error);
+        throw asRefusal(logger, error);
       });
       const role = roleOf(verified, rules);
       if (role === undefined) {

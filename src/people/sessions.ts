@@ -2,13 +2,18 @@ import type { EntityManager } from 'typeorm';
 import type { Clock } from '../clock.js';
 import { ApiToken } from '../entities/api-token.js';
 import { User } from '../entities/user.js';
+import { isDatabaseAway } from '../database-errors.js';
 import { describeError } from '../errors.js';
 import type { Logger } from '../logger.js';
+import type { Wire } from '../wire.js';
 import type { Principal } from './principal.js';
 
 /**
  * Knows the sockets that are open, and ends those whose principal may not stay: an HTTP request proves who asks every
  * time, a socket only once and may then be open for days.
+ *
+ * Where there are other processes, they tell over the wire whom they changed; what the wire loses is found by looking at
+ * everybody who has a socket open, every `LOOK_MS`.
  */
 export interface Sessions {
   /**
@@ -27,13 +32,17 @@ interface Session {
 
 /** Timers cannot wait for much longer than three weeks, and clocks are set: it looks again at least every hour. */
 const MAX_SLEEP_MS = 60 * 60_000;
+const LOOK_MS = 1_500;
+/** The topic on the wire; about a user, by their id. */
+const USER = 'user';
 
 export function createSessions(services: {
   readonly reader: EntityManager;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly wire: Wire;
 }): Sessions {
-  const { reader, clock, logger } = services;
+  const { reader, clock, logger, wire } = services;
   const sessions = new Set<Session>();
 
   const lookAt = async (userId: string) => {
@@ -45,6 +54,8 @@ export function createSessions(services: {
         if (reason !== undefined) end(reason);
       }
     } catch (error: unknown) {
+      // Nobody can change anything either while the database is away; it is looked at again when it is back.
+      if (wire.isShared && isDatabaseAway(error)) return;
       logger.error(
         { userId, why: describeError(error) },
         'open sockets could not be looked at; they are closed',
@@ -63,6 +74,20 @@ export function createSessions(services: {
     }
   };
 
+  /** Goes on while a socket is open. */
+  let isLooking = false;
+  const lookAround = async () => {
+    isLooking = true;
+    while (sessions.size > 0) {
+      await clock.sleep(LOOK_MS);
+      const userIds = new Set([...sessions].map(({ principal }) => principal.user.id));
+      for (const userId of userIds) await lookAt(userId);
+    }
+    isLooking = false;
+  };
+
+  wire.hear(USER, (userId) => void lookAt(userId));
+
   return {
     open: (principal, end) => {
       const session = { principal, end };
@@ -70,13 +95,17 @@ export function createSessions(services: {
       sessions.add(session);
       // Something may have changed between the look at the token and this moment.
       void lookAt(principal.user.id);
+      if (wire.isShared && !isLooking) void lookAround();
       if (principal.endsAt !== null) void endInTime(session, closed.signal);
       return () => {
         sessions.delete(session);
         closed.abort(new Error('The socket is closed.'));
       };
     },
-    changed: (userId) => void lookAt(userId),
+    changed: (userId) => {
+      void lookAt(userId);
+      wire.tell(USER, userId);
+    },
   };
 }
 

@@ -18,7 +18,8 @@ export async function adoptGeneration(
 ): Promise<void> {
   // Counted here: profiles may have been removed while it was filled.
   const memberCount = await manager.countBy(SegmentMember, { generation });
-  await manager.update(SegmentGeneration, generation, { segmentId });
+  const { affected } = await manager.update(SegmentGeneration, generation, { segmentId });
+  if (affected === 0) throw new Error(`The generation ${generation} was removed while it was filled.`);
   await manager.update(Segment, segmentId, { generation, memberCount, evaluatedAt: at });
   await manager.insert(SegmentSize, { segmentId, at, memberCount, unparsedValues });
 }

@@ -50,7 +50,8 @@ export type Operator = keyof typeof SHAPES;
 
 const KEYS = ['attribute', 'operator', 'value', 'as', 'ignoreCase'];
 const COMPARISONS: readonly Comparison[] = ['text', 'number', 'date'];
-const MAX_LIST = 1_000;
+/** As every list of an input (schema/bounds.ts): JSON is no way around what is promised of them. */
+const MAX_LIST = 100;
 const MAX_DAYS = 36_500;
 
 /** Whether the object is meant to be a condition. */
@@ -128,7 +129,11 @@ function valuesOf(value: unknown, shape: Shape, field: string): (string | number
     throw refusal(field, `between has ${values.length} values.`, 'Give [from, to]; both belong to it.');
   }
   if (values.length === 0 || values.length > MAX_LIST) {
-    throw refusal(field, `The list has ${values.length} values.`, `Give 1 to ${MAX_LIST}.`);
+    throw refusal(
+      field,
+      `The list has ${values.length.toLocaleString('en')} values.`,
+      `Give 1 to ${MAX_LIST}; for more, put several conditions under "any" (with "in") or "all" (with "notIn").`,
+    );
   }
   return values.map((one) => {
     if (typeof one === 'string' || (typeof one === 'number' && Number.isFinite(one))) return one;

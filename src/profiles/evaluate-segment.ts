@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { describeError } from '../errors.js';
+import { generationLane } from '../lanes.js';
 import type { Logger } from '../logger.js';
 import type { FilledGeneration } from './adopt-generation.js';
 import { evaluateRule, type EvaluationServices } from './evaluate.js';
@@ -62,7 +63,10 @@ async function fill(
     const ids = JSON.stringify(waiting);
     waiting = [];
     await writing;
-    writing = database.transact(({ manager }) => addProfiles(manager, generation, ids));
+    writing = database.transact(
+      ({ manager }) => addProfiles(manager, generation, ids),
+      generationLane(generation),
+    );
     // A failure is met by the next `await writing`; until then it is not unhandled.
     writing.catch(() => undefined);
   };

@@ -1,8 +1,9 @@
-import type { EntityManager } from 'typeorm';
+import { IsNull, type EntityManager } from 'typeorm';
 import { dialectOf } from '../bulk-sql.js';
 import type { Clock } from '../clock.js';
 import type { Database } from '../database.js';
-import { SegmentGeneration } from '../entities/segment.js';
+import { SegmentGeneration, SegmentMember } from '../entities/segment.js';
+import { generationLane, NOTES_LANE } from '../lanes.js';
 
 /**
  * The life of a generation, one complete set of a segment's members:
@@ -11,7 +12,8 @@ import { SegmentGeneration } from '../entities/segment.js';
  * current     `Segment.generation` points at it, since one swap when it was whole (see swap.ts, evaluate-segment.ts);
  * superseded  it has a segment, but is not that segment's current one: removed, unless a run that is being prepared
  *             still reads it;
- * abandoned   still filling when the server starts: who filled it died with the process.
+ * abandoned   still filling, and who filled it has died: with the only process, whatever a start finds; where there are
+ *             others, what did not grow for an hour.
  *
  * Removing goes in small steps, members first and the row last, so that it can be taken up again after a crash.
  */
@@ -30,7 +32,7 @@ export async function beginGeneration(services: { database: Database; clock: Clo
     const generation = { segmentId: null, createdAt: new Date(services.clock.now()) };
     const { id } = await manager.save(SegmentGeneration, generation);
     return id;
-  });
+  }, NOTES_LANE);
 }
 
 /** @param ids a JSON array; those that are members already stay so. */
@@ -89,13 +91,34 @@ export async function removeSupersededGenerations(services: GenerationServices):
   for (const { id } of superseded) await removeGeneration(services.database, id);
 }
 
-/** For the start of the server, before the first import: removes what the last process left behind. */
+/** For the start of the only process, before its first import: removes what the last process left behind. */
 export async function removeAbandonedGenerations(services: GenerationServices): Promise<void> {
   const abandoned = await services.database.reader.find(SegmentGeneration);
   for (const { id, segmentId } of abandoned) {
     if (segmentId === null) await removeGeneration(services.database, id);
   }
   await removeSupersededGenerations(services);
+}
+
+const HOUR_MS = 60 * 60_000;
+
+/** A chore for where other processes may be filling generations: now and then removes those that stopped growing. */
+export function createSweep(services: GenerationServices & { readonly clock: Clock }): () => Promise<void> {
+  const { database, clock } = services;
+  let sizes = new Map<number, number>();
+  let dueAt = 0;
+  return async () => {
+    if (clock.now() < dueAt) return;
+    dueAt = clock.now() + HOUR_MS;
+    const before = sizes;
+    sizes = new Map();
+    for (const { id } of await database.reader.findBy(SegmentGeneration, { segmentId: IsNull() })) {
+      const size = await database.reader.countBy(SegmentMember, { generation: id });
+      if (before.get(id) === size) await removeGeneration(database, id);
+      else sizes.set(id, size);
+    }
+    await removeSupersededGenerations(services);
+  };
 }
 
 /** Removes one generation that nobody reads or fills. */
@@ -114,6 +137,6 @@ export async function removeGeneration(database: Database, generation: number): 
       );
       if (beyond === undefined) await manager.delete(SegmentGeneration, generation);
       return beyond === undefined;
-    });
+    }, generationLane(generation));
   }
 }

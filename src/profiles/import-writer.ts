@@ -1,4 +1,5 @@
 import type { Database } from '../database.js';
+import { PROFILES_LANE } from '../lanes.js';
 import type { ImportReport, LineError } from './import-report.js';
 import type { ImportMode } from './merge.js';
 import type { GoodRow, Row } from './row.js';
@@ -113,8 +114,9 @@ export class ImportWriter implements AsyncDisposable {
   }
 
   private async store(batch: ImportBatch): Promise<void> {
-    const { stored, unchanged } = await this.database.transact((transaction) =>
-      storeBatch(transaction, batch, this.options),
+    const { stored, unchanged } = await this.database.transact(
+      (transaction) => storeBatch(transaction, batch, this.options),
+      PROFILES_LANE,
     );
     this.stored += stored;
     this.unchanged += unchanged;

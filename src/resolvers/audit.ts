@@ -12,7 +12,8 @@ import { AuditEventPage } from '../schema/pages.js';
 export class AuditResolver {
   @Query(() => AuditEventPage, {
     description:
-      'Who did what, the latest first: every mutation, refused ones too, every import and every refused sign-in. ' +
+      'Who did what, the latest first: every mutation and every call of a trigger, refused ones too, every import and every ' +
+      'refused sign-in. Of refusals that anybody can cause, 60 a minute, then their number (`unwrittenBefore`). ' +
       'Administrators only. Codes: FORBIDDEN, BAD_USER_INPUT.',
   })
   async auditEvents(

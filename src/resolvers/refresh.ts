@@ -8,7 +8,7 @@ import { listRefreshes, stepsOf } from '../jobs/refreshes.js';
 import type { Page } from '../page.js';
 import { authorise } from '../schema/authorise.js';
 import type { Context } from '../schema/context.js';
-import { PageArguments } from '../schema/page-arguments.js';
+import { RefreshArguments } from '../schema/refresh-arguments.js';
 import { RefreshPage } from '../schema/pages.js';
 import { RefreshScheduleInput } from '../schema/schedule-inputs.js';
 
@@ -22,7 +22,7 @@ export class RefreshResolver {
 
   @Query(() => RefreshPage, { description: 'Refreshes, the latest first. Codes: BAD_USER_INPUT.' })
   async refreshes(
-    @Args(() => PageArguments) page: PageArguments,
+    @Args(() => RefreshArguments) page: RefreshArguments,
     @Ctx() context: Context,
   ): Promise<Page<Refresh>> {
     await authorise(context, 'Query.refreshes');

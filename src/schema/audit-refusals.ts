@@ -2,8 +2,10 @@ import type { GraphQLSchema } from 'graphql';
 import { ArgumentValidationError } from 'type-graphql';
 import { NO_SUBJECT, record } from '../audit/record.js';
 import { describeError, SluiceError } from '../errors.js';
+import { looksLikeId } from '../ids.js';
 import type { Context } from './context.js';
 import { wrapFields } from './wrap-fields.js';
+import { NOTES_LANE } from '../lanes.js';
 
 /**
  * Writes down every mutation that is refused or fails. One that succeeds writes itself down, in the transaction that does
@@ -54,7 +56,7 @@ async function writeDown(
     ...(field !== undefined && { detail: { field } }),
   };
   try {
-    await services.database.transact(({ manager }) => record(manager, entry));
+    await services.database.transact(({ manager }) => record(manager, entry), NOTES_LANE);
   } catch (failure: unknown) {
     // The caller is told what was wrong with the request, not with this.
     services.logger.error(
@@ -71,12 +73,9 @@ function codeOf(error: unknown): { code: string; field?: string | undefined } {
   return { code: 'INTERNAL_SERVER_ERROR' };
 }
 
-/** Only what looks like an id of ours: whatever else stands there may be a secret in the wrong place. */
-const ID_OF_OURS = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
 function subjectOf(args: Record<string, unknown>): string {
   const ids = IDS.flatMap((name) => (typeof args[name] === 'string' ? [args[name]] : []));
-  return ids.find((id) => ID_OF_OURS.test(id)) ?? NO_SUBJECT;
+  return ids.find(looksLikeId) ?? NO_SUBJECT;
 }
 
 /** Of `[Export!]!`: `Export`. */

@@ -7,19 +7,20 @@ import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin
 import type { GraphQLSchema } from 'graphql';
 import type { Config } from '../config.js';
 import type { Context } from '../schema/context.js';
-import type { FormatGraphQLError } from './error-format.js';
+import { formatGraphQLError } from './error-format.js';
 import type { GraphQLGuards } from './graphql-guards.js';
+import type { Requests } from './requests.js';
 
 interface ApolloParts {
   readonly config: Pick<Config, 'production'>;
   readonly guards: GraphQLGuards;
-  readonly format: FormatGraphQLError;
+  readonly requests: Requests;
 }
 
 /** What executes the GraphQL that comes over HTTP. It says nothing by itself: it is told what may be asked and read. */
 export function createApollo(
   schema: GraphQLSchema,
-  { config, guards, format }: ApolloParts,
+  { config, guards, requests }: ApolloParts,
 ): ApolloServer<Context> {
   const landingPage = config.production
     ? ApolloServerPluginLandingPageDisabled()
@@ -34,7 +35,7 @@ export function createApollo(
     csrfPrevention: true,
     allowBatchedHttpRequests: false,
     persistedQueries: false,
-    formatError: (_formatted, error) => format(error),
+    formatError: (_formatted, error) => formatGraphQLError(error, requests.current()),
     includeStacktraceInErrorResponses: false,
     // What a signal does is decided in main.ts.
     stopOnTerminationSignals: false,

@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { Registry } from 'prom-client';
 import type { Clock } from '../clock.js';
 import type { Config, IssuerConfig } from '../config.js';
 import { lapseConsents } from '../connections/consent-grace.js';
@@ -6,12 +7,13 @@ import { CONSENT_STATEMENTS, type ConsentStatements } from '../connections/conse
 import { openDatabase } from '../open-database.js';
 import { createDestinations } from '../destinations/registry.js';
 import { Role } from '../entities/user.js';
+import { readBacklog } from '../exports/backlog.js';
 import { createBell } from '../exports/bell.js';
+import { createEngineMetrics } from '../exports/engine-metrics.js';
 import { pinnedGenerations } from '../exports/generations.js';
 import { createProgressHub } from '../exports/progress-hub.js';
 import { createConsentWatch } from '../jobs/consent-watch.js';
 import { createHeldRunsWatch } from '../jobs/held-runs.js';
-import { createInProcessQueue } from '../jobs/in-process-queue.js';
 import { createRefresher } from '../jobs/refresher.js';
 import { createScheduler } from '../jobs/scheduler.js';
 import type { Ticker } from '../jobs/ticker.js';
@@ -19,13 +21,20 @@ import type { Logger } from '../logger.js';
 import { createIssuer, type IssuerRules } from '../people/issuer.js';
 import { createSessions } from '../people/sessions.js';
 import { createSignIn } from '../people/sign-in.js';
+import { createSweep } from '../profiles/generations.js';
 import type { Services } from '../schema/services.js';
 import { createSecretBox } from '../security/secret-box.js';
 import { loadSecretKeys } from '../security/secret-keys.js';
 import { createCallRate } from '../webhooks/call-rate.js';
 import { createForgetting } from '../webhooks/forget-calls.js';
+import { createRefusedCalls } from '../webhooks/refused-calls.js';
 import { createDecoys } from '../webhooks/trigger-secrets.js';
+import { openBetweenProcesses } from './between-processes.js';
+import { addBacklogGauges } from './backlog-gauges.js';
 import { dataModel } from './data-model.js';
+import { createDestinationMetrics } from './destination-metrics.js';
+import type { Health } from './health-routes.js';
+import { databaseCheck, migrationsCheck, stoppingCheck, wireCheck } from './readiness.js';
 
 /** What comes from outside, so that tests can bring their own time. */
 export interface Surroundings {
@@ -41,6 +50,8 @@ export interface Surroundings {
   readonly closing: AbortSignal;
   /** How long a destination may take for an answer; by default as destinations/http.ts has it. */
   readonly destinationTimeoutMs?: number;
+  /** Adds what the process as such tells of itself, like its memory: once a process, because it is never taken back. */
+  readonly watchProcess?: ((registry: Registry) => void) | undefined;
 }
 
 const MINUTE_MS = 60_000;
@@ -50,11 +61,14 @@ const DAY_MS = 24 * 60 * MINUTE_MS;
  * Builds everything, once. Nothing moves yet except the database, which is open.
  * @throws if the secret key or the database file cannot be used.
  */
-export async function compose(config: Config, surroundings: Surroundings): Promise<Services> {
+export async function compose(config: Config, surroundings: Surroundings): Promise<Services & Health> {
   const { clock, logger, ticker, stopping, closing, destinationTimeoutMs: timeoutMs } = surroundings;
   const secretBox = createSecretBox(loadSecretKeys(config));
   const hostPolicy = { suffixes: config.destinationSuffixes, sandboxHosts: config.sandboxHosts };
   const { sandboxTimeScale } = config;
+  const registry = new Registry();
+  surroundings.watchProcess?.(registry);
+  const metrics = createEngineMetrics(registry, clock);
   const destinations = createDestinations({
     ...hostPolicy,
     sandboxTimeScale,
@@ -62,20 +76,29 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     logger,
     stopping,
     timeoutMs,
+    onCall: createDestinationMetrics(registry),
   });
   mkdirSync(config.dataFolder, { recursive: true });
   const database = await openDatabase(config.database, dataModel);
-  const hub = createProgressHub({ reader: database.reader, clock, logger });
+  const between = await openBetweenProcesses(config.database, { clock, logger }).catch(
+    async (error: unknown) => {
+      await database.close();
+      throw error;
+    },
+  );
+  const { wire, accounts: queue, refreshes: refreshQueue } = between;
+  const { reader } = database;
+  addBacklogGauges(registry, { clock, logger }, () => readBacklog(reader));
+  const hub = createProgressHub({ reader, clock, logger, wire });
   const heldBell = createBell(clock);
-  const queue = createInProcessQueue({ clock, logger });
-  const sessions = createSessions({ reader: database.reader, clock, logger });
-  const issuer = config.issuer && createIssuer({ database, clock, logger, sessions }, rulesOf(config.issuer));
+  const sessions = createSessions({ reader, clock, logger, wire });
+  const issuer = config.issuer && createIssuer({ database, clock, sessions }, rulesOf(config.issuer));
   const consentRules = {
     statements: surroundings.consentStatements ?? CONSENT_STATEMENTS,
     graceMs: config.consentGraceDays * DAY_MS,
   };
-  const refreshing = { database, clock, logger, queue, hub, closing, pinnedGenerations };
-  const refresher = createRefresher(refreshing);
+  const refreshing = { database, clock, logger, queue, hub, metrics, closing, pinnedGenerations };
+  const refresher = createRefresher({ ...refreshing, refreshQueue });
   return {
     database,
     clock,
@@ -86,12 +109,14 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     destinations,
     hub,
     queue,
+    between,
+    metrics,
     heldBell,
-    heldRuns: createHeldRunsWatch({ database, clock, logger, queue, hub, heldBell }),
+    heldRuns: createHeldRunsWatch({ database, clock, logger, queue, hub, metrics, heldBell, wire }),
     sessions,
     issuer,
-    signIn: createSignIn({ database, clock, logger, issuer }),
-    consentWatch: createConsentWatch({ clock, logger }, () =>
+    signIn: createSignIn({ database, clock, issuer }),
+    consentWatch: createConsentWatch({ clock, logger, wire }, () =>
       lapseConsents({ database, clock, logger, consentRules }),
     ),
     refresher,
@@ -99,15 +124,26 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
       ...refreshing,
       refresher,
       ticker,
-      chores: [createForgetting({ database, clock })],
+      chores: [
+        createForgetting({ database, clock }),
+        ...(wire.isShared ? [createSweep({ database, clock, pinnedGenerations })] : []),
+      ],
     }),
     decoys: createDecoys({ secretBox }),
     callRate: createCallRate(clock, config.triggerCallsPerMinute),
+    writeDownRefusedCall: createRefusedCalls({ database, clock, logger }),
     // Beside the database: a disk that has room for people's data, and is for its owner alone.
     scratchDirectory: config.dataFolder,
     runDeadlineMs: config.runDeadlineMinutes * MINUTE_MS,
     pinnedGenerations,
     closing,
+    registry,
+    checks: [
+      stoppingCheck(closing),
+      databaseCheck(reader),
+      migrationsCheck(reader, dataModel.migrations),
+      ...(wire.isShared ? [wireCheck(wire)] : []),
+    ],
   };
 }
 

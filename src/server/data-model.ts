@@ -1,3 +1,4 @@
+import { AccountTenure } from '../entities/account-tenure.js';
 import { ApiToken } from '../entities/api-token.js';
 import { AuditEvent, AuditRetention } from '../entities/audit-event.js';
 import { Batch } from '../entities/batch.js';
@@ -18,10 +19,13 @@ import { User } from '../entities/user.js';
 import { FirstTables1795469000000 } from '../migrations/1795469000000-first-tables.js';
 import { PeopleAndAudit1795500000000 } from '../migrations/1795500000000-people-and-audit.js';
 import { WhatStartsARun1795520000000 } from '../migrations/1795520000000-what-starts-a-run.js';
+import { ManyProcesses1795530000000 } from '../migrations/1795530000000-many-processes.js';
+import { WhereARefreshWasAskedFor1795536000000 } from '../migrations/1795536000000-where-a-refresh-was-asked-for.js';
 
 /** Every table and every migration, by name: nothing is found by looking through folders. */
 export const dataModel = {
   entities: [
+    AccountTenure,
     ApiToken,
     AuditEvent,
     AuditRetention,
@@ -50,5 +54,11 @@ export const dataModel = {
     TriggerCall,
     User,
   ],
-  migrations: [FirstTables1795469000000, PeopleAndAudit1795500000000, WhatStartsARun1795520000000],
+  migrations: [
+    FirstTables1795469000000,
+    PeopleAndAudit1795500000000,
+    WhatStartsARun1795520000000,
+    ManyProcesses1795530000000,
+    WhereARefreshWasAskedFor1795536000000,
+  ],
 };

@@ -7,12 +7,13 @@ import { createSchema } from '../schema/schema.js';
 import type { Services } from '../schema/services.js';
 import { createApollo } from './apollo.js';
 import { createEntrance } from './entrance.js';
-import { createErrorFormat } from './error-format.js';
 import { createGuards } from './graphql-guards.js';
+import type { Health } from './health-routes.js';
 import { createHttpApp } from './http.js';
 import { createInFlight } from './in-flight.js';
 import type { DoorLimits } from './limits.js';
 import { answerBrokenRequests } from './raw-answer.js';
+import { createRequests } from './requests.js';
 import { openWebSocketDoor } from './websocket.js';
 
 /** The two ways in, HTTP and WebSocket, at one port. */
@@ -30,15 +31,19 @@ const GRACE_MS = 3_000;
 const LOOK_INTERVAL_MS = 1_000;
 
 /** @throws if the port cannot be had. */
-export async function openDoors(config: Config, services: Services, limits: DoorLimits): Promise<Doors> {
+export async function openDoors(
+  config: Config,
+  services: Services & Health,
+  limits: DoorLimits,
+): Promise<Doors> {
   const schema = await createSchema(resolvers);
-  const format = createErrorFormat(services.logger);
+  const requests = createRequests(services.logger);
   const guards = createGuards(schema, { limits, introspection: config.introspection });
   const entrance = createEntrance(config, services);
   const inFlight = createInFlight();
-  const apollo = createApollo(schema, { config, guards, format });
+  const apollo = createApollo(schema, { config, guards, requests });
   await apollo.start();
-  const app = createHttpApp({ config, services, apollo, inFlight, entrance, limits });
+  const app = createHttpApp({ config, services, apollo, requests, inFlight, entrance, limits });
   const http = createServer(
     {
       headersTimeout: limits.headersMs,
@@ -51,7 +56,10 @@ export async function openDoors(config: Config, services: Services, limits: Door
     app,
   );
   answerBrokenRequests(http);
-  const sockets = openWebSocketDoor(http, { config, services, schema, format, guards, entrance, limits });
+  const isServing = config.process !== 'worker';
+  const sockets = isServing
+    ? openWebSocketDoor(http, { config, services, schema, requests, guards, entrance, limits })
+    : undefined;
   http.listen(config.port, config.host);
   await once(http, 'listening');
 
@@ -63,7 +71,7 @@ export async function openDoors(config: Config, services: Services, limits: Door
       }, GRACE_MS);
       // Listens no more from now on; is closed when the last connection is, the sockets' among them.
       const closed = new Promise((resolve) => http.close(resolve));
-      await sockets.close(GRACE_MS);
+      await sockets?.close(GRACE_MS);
       await closed;
       clearTimeout(cut);
       // A handler whose connection was cut still writes down what it has.

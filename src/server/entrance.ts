@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import proxyAddress from 'proxy-addr';
 import type { Config } from '../config.js';
 import { UnauthenticatedError } from '../errors.js';
+import type { Logger } from '../logger.js';
 import type { Principal } from '../people/principal.js';
 import type { Services } from '../schema/services.js';
 import { hashToken } from '../security/tokens.js';
@@ -18,10 +19,14 @@ export interface Entrance {
   /** For every request before anything else. @throws {RateLimitedError} */
   readonly knock: (request: IncomingMessage) => Promise<void>;
   /**
-   * Who is asking, by the `Authorization` header or what stands in for it.
+   * Who is asking, by the `Authorization` header or what stands in for it. @param logger the request's.
    * @throws {UnauthenticatedError} | {RateLimitedError}
    */
-  readonly enter: (request: IncomingMessage, authorization: string | undefined) => Promise<Admitted>;
+  readonly enter: (
+    request: IncomingMessage,
+    authorization: string | undefined,
+    logger: Logger,
+  ) => Promise<Admitted>;
   /** Where a request came from, as far as the proxies in front of it are trusted. */
   readonly addressOf: (request: IncomingMessage) => string;
   /** Counts what somebody who is in asks for. @throws {RateLimitedError} */
@@ -46,11 +51,11 @@ export function createEntrance(
   /** Hashes of tokens that were good the last time, the latest last. */
   const proven = new Set<string>();
 
-  const signIn = async (address: string, authorization: string | undefined) => {
+  const signIn = async (address: string, authorization: string | undefined, logger: Logger) => {
     const proof = hashToken(authorization?.trim().split(/ +/).at(-1) ?? '');
     if (!proven.has(proof)) await rates.assertMaySignInFrom(address);
     try {
-      const principal = await services.signIn(authorization, address);
+      const principal = await services.signIn(authorization, address, logger);
       remember(proven, proof);
       return principal;
     } catch (error: unknown) {
@@ -64,9 +69,9 @@ export function createEntrance(
 
   return {
     knock: (request) => rates.countRequestFrom(addressOf(request)),
-    enter: async (request, authorization) => {
+    enter: async (request, authorization, logger) => {
       const address = addressOf(request);
-      const principal = await signIn(address, authorization);
+      const principal = await signIn(address, authorization, logger);
       await rates.countRequestOf(principal.user.id);
       return { principal, address };
     },

@@ -1,10 +1,11 @@
 import { ApolloServerErrorCode } from '@apollo/server/errors';
-import type { ErrorRequestHandler } from 'express';
+import type { ErrorRequestHandler, Request, Response } from 'express';
 import { GraphQLError, type GraphQLErrorExtensions, type GraphQLFormattedError } from 'graphql';
 import { ArgumentValidationError } from 'type-graphql';
 import { BadInputError, RateLimitedError, SluiceError, describeError, type ErrorCode } from '../errors.js';
 import { newId } from '../ids.js';
 import type { Logger } from '../logger.js';
+import type { OpenRequest, Requests } from './requests.js';
 
 /**
  * What the caller may read of a failure, the same over HTTP and WebSocket.
@@ -12,8 +13,12 @@ import type { Logger } from '../logger.js';
  * Three kinds of error reach the door. A SluiceError speaks to the caller: its code, message, remedy and field pass.
  * GraphQL's own refusals (syntax, validation, variables) keep Apollo's codes. Everything else is a bug or a fault of the
  * machine: the caller gets a correlation id and nothing more, the log gets the id and the stack.
+ * Each of them carries the id of its request.
  */
-export type FormatGraphQLError = (error: unknown) => GraphQLFormattedError;
+export function formatGraphQLError(error: unknown, request: OpenRequest): GraphQLFormattedError {
+  const { extensions, ...told } = tell(error, request.logger);
+  return { ...told, extensions: { ...extensions, requestId: request.id } };
+}
 
 /** Apollo's codes for requests that are wrong in themselves. */
 const CODES_OF_BAD_REQUESTS: ReadonlySet<unknown> = new Set(
@@ -33,27 +38,25 @@ const HTTP_STATUS: Readonly<Record<ErrorCode, number>> = {
   RATE_LIMITED: 429,
 };
 
-export function createErrorFormat(logger: Logger): FormatGraphQLError {
-  return (error) => {
-    const reported = error instanceof GraphQLError ? error : undefined;
-    const cause = reported?.originalError ?? error;
-    const { locations, path } = reported?.toJSON() ?? {};
-    const place = { ...(locations && { locations }), ...(path && { path }) };
-    if (cause instanceof ArgumentValidationError) {
-      return { ...describe(firstInvalidField(cause)), ...place };
-    }
-    if (cause instanceof SluiceError) return { ...describe(cause), ...place };
-    if (cause instanceof GraphQLError && CODES_OF_BAD_REQUESTS.has(reported?.extensions.code)) {
-      const { message, extensions } = reported ?? cause;
-      const { code, remedy } = extensions;
-      return {
-        message: withoutValues(message),
-        ...place,
-        extensions: { code, ...(typeof remedy === 'string' && { remedy }) },
-      };
-    }
-    return { ...mask(cause, logger), ...place };
-  };
+function tell(error: unknown, logger: Logger): GraphQLFormattedError {
+  const reported = error instanceof GraphQLError ? error : undefined;
+  const cause = reported?.originalError ?? error;
+  const { locations, path } = reported?.toJSON() ?? {};
+  const place = { ...(locations && { locations }), ...(path && { path }) };
+  if (cause instanceof ArgumentValidationError) {
+    return { ...describe(firstInvalidField(cause)), ...place };
+  }
+  if (cause instanceof SluiceError) return { ...describe(cause), ...place };
+  if (cause instanceof GraphQLError && CODES_OF_BAD_REQUESTS.has(reported?.extensions.code)) {
+    const { message, extensions } = reported ?? cause;
+    const { code, remedy } = extensions;
+    return {
+      message: withoutValues(message),
+      ...place,
+      extensions: { code, ...(typeof remedy === 'string' && { remedy }) },
+    };
+  }
+  return { ...mask(cause, logger), ...place };
 }
 
 /** Reasons of graphql-js that name types and fields alone. */
@@ -79,15 +82,30 @@ function withoutValues(quoted: string): string {
 }
 
 /** The last of the Express handlers: whatever went wrong outside of GraphQL is told in the same JSON. */
-export function errorHandler(logger: Logger): ErrorRequestHandler {
-  return (error: unknown, _request, response, next) => {
+export function errorHandler(requests: Requests): ErrorRequestHandler {
+  return (error: unknown, request: Request, response, next) => {
     if (response.headersSent) {
       next(error);
       return;
     }
-    const { status, headers, body } = describeFailure(error, logger);
-    response.status(status).set(headers).json(body);
+    const opened = requests.of(request);
+    answerFailure(response, describeFailure(error, opened.logger), opened);
   };
+}
+
+/** Answers a failure under the id of its request. */
+export function answerFailure(response: Response, failure: FailureAnswer, request: OpenRequest): void {
+  const { status, headers, body } = identify(failure, request);
+  response.status(status).set(headers).json(body);
+}
+
+/** The same failure, with the id of its request. */
+export function identify({ status, headers, body }: FailureAnswer, { id }: OpenRequest): FailureAnswer {
+  const errors = body.errors.map(({ message, extensions }) => ({
+    message,
+    extensions: { ...extensions, requestId: id },
+  }));
+  return { status, headers: { ...headers, 'X-Request-Id': id }, body: { errors } };
 }
 
 /** An answer outside of GraphQL, in the same shape. */

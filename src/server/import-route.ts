@@ -1,9 +1,12 @@
 import { MIMEType } from 'node:util';
-import type { Request, RequestHandler, Response } from 'express';
+import type { Request, RequestHandler } from 'express';
 import { NO_SUBJECT, record, type SignedInActor } from '../audit/record.js';
 import { BadInputError, describeError, SluiceError } from '../errors.js';
 import { importProfiles, type ImportOptions, type ImportServices } from '../profiles/import.js';
 import { IncompleteImportError, type ImportReport } from '../profiles/import-report.js';
+import { NOTES_LANE } from '../lanes.js';
+import { answerFailure, type FailureAnswer } from './error-format.js';
+import type { Requests } from './requests.js';
 
 const PARAMETERS = ['id', 'segment', 'mode'];
 const FORMATS = new Map<string, ImportOptions['format']>([
@@ -18,8 +21,10 @@ const KIND_OF_BODY = ['content-type', 'content-encoding'];
  * answer `{errors: [{message, extensions: {code, remedy, field, report}}]}` like everywhere; the report says what was
  * stored before the body broke off. Whoever gets here has been let in by the handler in front.
  */
-export function importRoute(services: ImportServices): RequestHandler {
+export function importRoute(shared: ImportServices, requests: Requests): RequestHandler {
   return async (request, response) => {
+    const opened = requests.of(request);
+    const services = { ...shared, logger: opened.logger };
     const actor = response.locals.actor as SignedInActor;
     try {
       const options = readOptions(request);
@@ -37,7 +42,7 @@ export function importRoute(services: ImportServices): RequestHandler {
       // Everything else is a fault of ours: express hands it to the server's last handler.
       if (!(error instanceof BadInputError)) throw error;
       // A body that came too slowly was answered before it was broken off.
-      if (!response.headersSent) answerError(response, error, report);
+      if (!response.headersSent) answerFailure(response, failureOf(error, report), opened);
       // What is still under way is thrown away: a sender that is stuck in writing would not read the answer.
       request.resume();
       // The message stays out of the log: it quotes the file, and a file without a header row begins with a person.
@@ -64,7 +69,7 @@ export async function auditImport(
     detail,
   };
   try {
-    await database.transact(({ manager }) => record(manager, entry));
+    await database.transact(({ manager }) => record(manager, entry), NOTES_LANE);
   } catch (error: unknown) {
     // Where nothing can be written, nothing can be imported; but what was stored is not to be called a failure.
     if (result === 'STARTED') throw error;
@@ -72,11 +77,11 @@ export async function auditImport(
   }
 }
 
-function answerError(response: Response, error: BadInputError, report: ImportReport | undefined): void {
+function failureOf(error: BadInputError, report: ImportReport | undefined): FailureAnswer {
   const { code, message, remedy, field } = error;
   const extensions = { code, remedy, field, report };
-  response.status(KIND_OF_BODY.includes(field ?? '') ? 415 : 400);
-  response.json({ errors: [{ message, extensions }] });
+  const status = KIND_OF_BODY.includes(field ?? '') ? 415 : 400;
+  return { status, headers: {}, body: { errors: [{ message, extensions }] } };
 }
 
 function readOptions(request: Request): ImportOptions {

@@ -39,7 +39,8 @@ export async function startServer(
   overrides: Partial<Omit<Surroundings, 'stopping' | 'closing'> & { limits: DoorLimits }> = {},
 ): Promise<Server> {
   const { clock = systemClock, logger = createLogger(config.logLevel), consentStatements } = overrides;
-  const { limits = DOOR_LIMITS, destinationTimeoutMs, ticker = createCronTicker(logger) } = overrides;
+  const { limits = DOOR_LIMITS, destinationTimeoutMs, watchProcess } = overrides;
+  const { ticker = createCronTicker(logger) } = overrides;
   logger.info({ settings: describeConfig(config) }, 'starting');
   if (config.sandboxHosts.length > 0) {
     logger.warn(
@@ -57,6 +58,7 @@ export async function startServer(
     ticker,
     consentStatements,
     destinationTimeoutMs,
+    watchProcess,
     stopping: stopping.signal,
     closing: closing.signal,
   };
@@ -77,6 +79,7 @@ export async function startServer(
     await services.consentWatch.stop();
     await services.queue.stop();
     clearTimeout(breakOff);
+    await services.between.close();
     await services.database.close();
     await release();
   };
@@ -86,15 +89,10 @@ export async function startServer(
     // Before anything is sent: the statement may have changed, and a consent may have lapsed, since the last stop.
     await supersedeConsents(services);
     await lapseConsents(services);
-    await removeAbandonedGenerations(services);
+    // Where there are other processes, they may be filling some just now: see the chores.
+    if (database.kind === 'sqlite') await removeAbandonedGenerations(services);
     await removeTracesOfExports(services);
-    // Before the doors are open: a run that was asked for earlier would wait for a worker that does not know of it.
-    await takeUpWork(services);
-    // After it: whom it cancels, a worker ends.
-    services.heldRuns.start();
-    services.consentWatch.start();
-    await services.refresher.start();
-    await services.scheduler.start();
+    if (config.process !== 'api') await startWork(services);
     const doors = await openDoors(config, services, limits);
     // Whatever the log level: who started the server waits for this line.
     logger.child({}, { level: 'info' }).info({ url: doors.url }, 'listening');
@@ -113,7 +111,13 @@ export async function startServer(
   }
 }
 
-async function takeUpWork(services: Services): Promise<void> {
+/** Before the doors are open: a run that was asked for earlier would wait for a worker that does not know of it. */
+async function startWork(services: Services): Promise<void> {
   const unfinished = await accountsWithWork(services.database.reader);
   services.queue.start((account, bell, signal) => pumpAccount(services, account, bell, signal), unfinished);
+  // After it: whom it cancels, a worker ends.
+  services.heldRuns.start();
+  services.consentWatch.start();
+  await services.refresher.start();
+  await services.scheduler.start();
 }

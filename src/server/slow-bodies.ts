@@ -1,6 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express';
-import { badRequest } from './error-format.js';
+import { answerFailure, badRequest } from './error-format.js';
 import type { DoorLimits } from './limits.js';
+import type { OpenRequest, Requests } from './requests.js';
 
 /** Handlers against bodies that come so slowly that they are meant to hold a connection. */
 export interface SlowBodies {
@@ -13,7 +14,10 @@ export interface SlowBodies {
 type Limits = Pick<DoorLimits, 'bodyMs' | 'importWindowMs' | 'importBytesPerWindow'>;
 
 /** node has one limit for all requests of a server (`requestTimeout`); it would cut an import of any size. */
-export function createSlowBodies({ bodyMs, importWindowMs, importBytesPerWindow }: Limits): SlowBodies {
+export function createSlowBodies(
+  { bodyMs, importWindowMs, importBytesPerWindow }: Limits,
+  requests: Requests,
+): SlowBodies {
   const timers = new WeakMap<Request, NodeJS.Timeout>();
   const set = (request: Request, timer: NodeJS.Timeout) => {
     clearTimeout(timers.get(request));
@@ -22,7 +26,7 @@ export function createSlowBodies({ bodyMs, importWindowMs, importBytesPerWindow 
   return {
     watch: (request, response, next) => {
       const late = () => {
-        giveUp(request, response, `Send it within ${bodyMs / 1_000} s.`);
+        giveUp(request, response, requests.of(request), `Send it within ${bodyMs / 1_000} s.`);
       };
       set(request, setTimeout(late, bodyMs));
       request.once('close', () => {
@@ -39,7 +43,8 @@ export function createSlowBodies({ bodyMs, importWindowMs, importBytesPerWindow 
         // What lies here unread waits for us, not for the sender.
         if (arrived >= importBytesPerWindow || request.readableLength > 0) return;
         const rate = `${importBytesPerWindow} bytes in every ${importWindowMs / 1_000} s`;
-        giveUp(request, response, `Send it again, at least ${rate}; lines that came whole are stored.`);
+        const remedy = `Send it again, at least ${rate}; lines that came whole are stored.`;
+        giveUp(request, response, requests.of(request), remedy);
       };
       // Timers come before what has arrived: after a pause of this process the body may lie here unread.
       set(
@@ -51,15 +56,15 @@ export function createSlowBodies({ bodyMs, importWindowMs, importBytesPerWindow 
   };
 }
 
-function giveUp(request: Request, response: Response, remedy: string): void {
+function giveUp(request: Request, response: Response, opened: OpenRequest, remedy: string): void {
   if (request.complete) return;
   if (response.headersSent) {
     request.socket.destroy();
     return;
   }
-  const { status, body } = badRequest(408, 'The body of the request came too slowly.', remedy);
   // Once it is answered, node does not tell the request any more that its connection has gone: whoever reads the body
   // would wait for ever.
   request.socket.once('close', () => request.destroy());
-  response.status(status).set('Connection', 'close').json(body);
+  response.set('Connection', 'close');
+  answerFailure(response, badRequest(408, 'The body of the request came too slowly.', remedy), opened);
 }

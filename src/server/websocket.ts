@@ -24,9 +24,10 @@ import { ConflictError, describeError, RateLimitedError, UnauthenticatedError } 
 import { createContext, type Context } from '../schema/context.js';
 import type { Services } from '../schema/services.js';
 import type { Admitted, Entrance } from './entrance.js';
-import type { FormatGraphQLError } from './error-format.js';
+import { formatGraphQLError } from './error-format.js';
 import type { GraphQLGuards } from './graphql-guards.js';
 import type { DoorLimits } from './limits.js';
+import type { Requests } from './requests.js';
 import { createSeats, type Seats } from './seats.js';
 import { openLine } from './socket-line.js';
 import { acceptUpgrades } from './upgrade.js';
@@ -56,7 +57,7 @@ export interface WebSocketParts {
   readonly config: Pick<Config, 'corsOrigins'>;
   readonly services: Services;
   readonly schema: GraphQLSchema;
-  readonly format: FormatGraphQLError;
+  readonly requests: Requests;
   readonly guards: GraphQLGuards;
   readonly entrance: Entrance;
   readonly limits: DoorLimits;
@@ -69,7 +70,7 @@ export interface WebSocketParts {
  * guards, error codes and masking are done again, by the same functions. Only subscriptions run.
  */
 export function openWebSocketDoor(http: HttpServer, parts: WebSocketParts): WebSocketDoor {
-  const { config, services, entrance, format, limits } = parts;
+  const { config, entrance, requests, limits } = parts;
   // Apart from the call, because @types/ws does not know `closeTimeout` yet.
   const options = {
     noServer: true,
@@ -78,23 +79,28 @@ export function openWebSocketDoor(http: HttpServer, parts: WebSocketParts): WebS
     closeTimeout: CLOSE_TIMEOUT_MS,
   };
   const sockets = new WebSocketServer(options);
-  acceptUpgrades(http, sockets, { entrance, logger: services.logger, corsOrigins: config.corsOrigins });
+  acceptUpgrades(http, sockets, { entrance, requests, corsOrigins: config.corsOrigins });
   const seats = createSeats(limits.socketsPerPrincipal);
   const protocol = makeServer<ConnectionParams, Extra>({
     connectionInitWaitTimeout: limits.connectionInitMs,
     onConnect: (socket) => admit(socket, parts, seats),
     onSubscribe: (socket, _id, payload) => prepare(socket, payload, parts),
     subscribe,
-    onError: (_socket, _id, _payload, errors) => errors.map(format),
-    onNext: (_socket, _id, _payload, _args, { errors, ...result }) =>
-      errors && { ...result, errors: errors.map((error) => format(asRefusal(error))) },
+    onError: (_socket, _id, payload, errors) =>
+      errors.map((error) => formatGraphQLError(error, requests.ofOperation(payload))),
+    onNext: (_socket, _id, payload, _args, { errors, ...result }) =>
+      errors && {
+        ...result,
+        errors: errors.map((error) => formatGraphQLError(asRefusal(error), requests.ofOperation(payload))),
+      },
   });
   sockets.on('connection', (socket, request) => {
-    const line = openLine(socket, limits, services.logger);
+    const { logger } = requests.of(request);
+    const line = openLine(socket, limits, logger);
     const closed = protocol.opened(line, { socket, request });
     socket.once('close', (code, reason) => {
       closed(code, reason.toString()).catch((error: unknown) => {
-        services.logger.error({ error: describeError(error) }, 'a subscription could not be ended');
+        logger.error({ error: describeError(error) }, 'a subscription could not be ended');
       });
     });
   });
@@ -114,13 +120,14 @@ export function openWebSocketDoor(http: HttpServer, parts: WebSocketParts): WebS
 /** Answers whether the socket may stay; false closes it with 4403, if it is not closed already. */
 async function admit(
   { connectionParams, extra }: Socket,
-  { services, entrance }: WebSocketParts,
+  { services, entrance, requests }: WebSocketParts,
   seats: Seats,
 ): Promise<boolean> {
+  const { logger } = requests.of(extra.request);
   const authorization = connectionParams?.authorization;
   try {
     const given = typeof authorization === 'string' ? authorization : undefined;
-    const admitted = await entrance.enter(extra.request, given);
+    const admitted = await entrance.enter(extra.request, given, logger);
     if (seats.take(admitted.principal.user.id, extra.socket)) {
       const closed = services.sessions.open(admitted.principal, (reason) => {
         extra.socket.close(CloseCode.Forbidden, reason);
@@ -136,7 +143,7 @@ async function admit(
     if (error instanceof RateLimitedError) {
       extra.socket.close(TRY_AGAIN_LATER, `Too many requests; try again in ${error.retryAfterSeconds} s`);
     } else if (!(error instanceof UnauthenticatedError)) {
-      services.logger.error({ error: describeError(error) }, 'a socket could not be authenticated');
+      logger.error({ error: describeError(error) }, 'a socket could not be authenticated');
       extra.socket.close(CloseCode.InternalServerError, 'Internal server error');
     }
   }
@@ -147,7 +154,7 @@ async function admit(
 async function prepare(
   { extra, subscriptions }: Socket,
   payload: SubscribePayload,
-  { services, entrance, limits, ...parts }: WebSocketParts,
+  { services, entrance, limits, requests, ...parts }: WebSocketParts,
 ): Promise<ExecutionArgs | GraphQLError[]> {
   // graphql-ws closes a socket that subscribes before it is admitted.
   if (extra.admitted === undefined) throw new UnauthenticatedError('Nobody is signed in.');
@@ -162,7 +169,9 @@ async function prepare(
   } catch (error: unknown) {
     return [asGraphQLError(error)];
   }
-  return check(payload, parts, createContext(services, principal, address));
+  const { logger } = requests.ofOperation(payload);
+  logger.debug({ operation: payload.operationName }, 'subscription asked for');
+  return check(payload, parts, createContext({ ...services, logger }, principal, address));
 }
 
 function check(

@@ -1,9 +1,11 @@
 import type { Clock } from '../clock.js';
+import { RateLimitedError } from '../errors.js';
+import { looksLikeId } from '../ids.js';
 
 /** How often each trigger may be called. Counted before anybody knows whether there is such a trigger. */
 export interface CallRate {
-  /** Counts a call. @returns how many seconds to wait, when there were too many; undefined: it may pass. */
-  readonly take: (triggerId: string) => number | undefined;
+  /** Counts a call. @throws {RateLimitedError} when there were too many. */
+  readonly count: (triggerId: string) => void;
 }
 
 interface Window {
@@ -12,7 +14,6 @@ interface Window {
 }
 
 const WINDOW_MS = 60_000;
-const ID = /^[0-9a-f-]{36}$/;
 /** Whoever makes ids up must not fill the memory: beyond so many, and for what is no id, there is one window for all. */
 const MAX_WINDOWS = 100_000;
 const SWEEP_MS = 1_000;
@@ -40,11 +41,15 @@ export function createCallRate(clock: Clock, perMinute: number): CallRate {
   };
 
   return {
-    take: (triggerId) => {
+    count: (triggerId) => {
       const now = clock.now();
-      const window = windowOf(ID.test(triggerId) ? triggerId : EVERYBODY_ELSE, now);
+      const window = windowOf(looksLikeId(triggerId) ? triggerId : EVERYBODY_ELSE, now);
       window.calls += 1;
-      return window.calls > perMinute ? Math.ceil((window.endsAt - now) / 1_000) : undefined;
+      if (window.calls <= perMinute) return;
+      throw new RateLimitedError(
+        'The trigger is called too often.',
+        Math.ceil((window.endsAt - now) / 1_000),
+      );
     },
   };
 }

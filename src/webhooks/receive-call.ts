@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { record } from '../audit/record.js';
 import { ExportRunTrigger } from '../entities/export-run.js';
-import { Trigger, TriggerCall } from '../entities/trigger.js';
-import { IdempotencyKeyReusedError, UnauthenticatedError } from '../errors.js';
+import { Trigger, TriggerAuthentication, TriggerCall } from '../entities/trigger.js';
+import { IdempotencyKeyReusedError } from '../errors.js';
 import { findExport } from '../exports/find-exports.js';
 import { queueRun, type QueueRunServices } from '../exports/queue-run.js';
 import { readBody, readHeaders, type IncomingCall } from './call.js';
+import { RefusedCallError } from './refused-call.js';
 import { isProven, type Decoys, type Proof } from './trigger-secrets.js';
 import type { TriggerServices } from './triggers.js';
 
@@ -19,27 +20,43 @@ export interface CallAnswer {
   readonly duplicate: boolean;
 }
 
+/** A call whose caller has shown that it knows the secret of the trigger. */
+export interface ProvenCall {
+  readonly trigger: Trigger;
+  readonly webhookId: string | undefined;
+  readonly address: string;
+  readonly body: Buffer;
+}
+
 /**
- * Receives a call of a trigger (Standard Webhooks): headers, time, signature over the raw bytes, JSON; then, in one
- * transaction, the run is queued or joined and the call remembered by its webhook-id, so that the same call again gets the
- * same run. Nothing is answered before that is durable.
- *
- * Unknown and disabled triggers and wrong signatures are told apart by nobody: the same error after the same work.
- * @throws {BadInputError} for headers or a body that cannot be used; {UnauthenticatedError};
- *   {IdempotencyKeyReusedError} for a known webhook-id with another body; and as `queueRun`.
+ * Recognises the caller of a trigger (Standard Webhooks): headers, time, signature over the raw bytes. Unknown and disabled
+ * triggers and wrong signatures are told apart by no caller: the same error after the same work.
+ * @throws {BadInputError} for headers that cannot be used; {UnauthenticatedError}, of which {RefusedCallError} keeps for
+ *   itself what it was.
  */
-export async function receiveCall(services: CallServices, incoming: IncomingCall): Promise<CallAnswer> {
+export async function recogniseCall(services: CallServices, incoming: IncomingCall): Promise<ProvenCall> {
+  const { webhookId, proof } = readHeaders(incoming, services.clock.now());
+  const found = await services.database.reader.findOneBy(Trigger, { id: incoming.triggerId });
+  if (!isGenuine(services, found, proof) || found === null)
+    throw new RefusedCallError(reasonOf(found, proof));
+  return { trigger: found, webhookId, address: incoming.address, body: incoming.body };
+}
+
+/**
+ * Takes a call: JSON; then, in one transaction, the run is queued or joined and the call remembered by its webhook-id, so
+ * that the same call again gets the same run. Nothing is answered before that is durable.
+ * @throws {BadInputError} for a body that cannot be used; {IdempotencyKeyReusedError} for a known webhook-id with another
+ *   body; {RefusedCallError}; and as `queueRun`.
+ */
+export async function takeCall(services: CallServices, call: ProvenCall): Promise<CallAnswer> {
   const { database, clock } = services;
-  const { webhookId, proof } = readHeaders(incoming, clock.now());
-  const found = await database.reader.findOneBy(Trigger, { id: incoming.triggerId });
-  if (!isGenuine(services, found, proof) || found === null) throw unknownCaller();
-  const { force } = readBody(incoming.body);
-  const bodyHash = createHash('sha256').update(incoming.body).digest('hex');
+  const { webhookId } = call;
+  const { force } = readBody(call.body);
+  const bodyHash = createHash('sha256').update(call.body).digest('hex');
   return database.transact(async (transaction) => {
     const { manager } = transaction;
-    const trigger = await manager.findOneBy(Trigger, { id: found.id, enabled: true });
-    // It was disabled or removed a moment ago.
-    if (trigger === null) throw unknownCaller();
+    const trigger = await manager.findOneBy(Trigger, { id: call.trigger.id, enabled: true });
+    if (trigger === null) throw new RefusedCallError('The trigger was disabled or removed a moment ago.');
     const triggerId = trigger.id;
     const known =
       webhookId === undefined ? null : await manager.findOneBy(TriggerCall, { triggerId, webhookId });
@@ -52,10 +69,10 @@ export async function receiveCall(services: CallServices, incoming: IncomingCall
     }
     const receivedAt = new Date(clock.now());
     await manager.update(Trigger, { id: triggerId }, { lastCalledAt: receivedAt });
-    const asked = { actor: { id: null, address: incoming.address }, action: 'callTrigger' };
+    const asked = { actor: { id: null, address: call.address }, action: 'callTrigger' };
     const answer = async (runId: string, duplicate: boolean): Promise<CallAnswer> => {
-      const call = { at: receivedAt, ...asked, subjectType: 'Trigger', subjectId: triggerId };
-      await record(manager, { ...call, detail: { exportId: trigger.exportId, runId, duplicate } });
+      const event = { at: receivedAt, ...asked, subjectType: 'Trigger', subjectId: triggerId };
+      await record(manager, { ...event, detail: { exportId: trigger.exportId, runId, duplicate } });
       return { runId, duplicate };
     };
     if (known !== null) return answer(known.runId, true);
@@ -76,9 +93,13 @@ function isGenuine(services: CallServices, found: Trigger | null, proof: Proof):
   return isProven(services, trigger, proof, services.clock.now()) && isCallable;
 }
 
-function unknownCaller(): UnauthenticatedError {
-  return new UnauthenticatedError(
-    'There is no such trigger, it is disabled, or the call does not prove that it knows the secret.',
-    'Check the address, the secret, and that exactly the bytes that are sent are signed.',
-  );
+function reasonOf(found: Trigger | null, proof: Proof): string {
+  if (found === null) return 'There is no such trigger.';
+  if (!found.enabled) return 'The trigger is disabled.';
+  if (found.authentication !== proof.kind) {
+    return `The trigger wants ${found.authentication}, and the call came with ${proof.kind}.`;
+  }
+  return proof.kind === TriggerAuthentication.BEARER
+    ? 'The secret is not that of the trigger.'
+    : 'The signature was not made over this call with the secret of the trigger.';
 }

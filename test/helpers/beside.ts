@@ -1,5 +1,8 @@
+import { Registry } from 'prom-client';
 import { systemClock } from '../../src/clock.js';
 import type { Database } from '../../src/database.js';
+import { createEngineMetrics } from '../../src/exports/engine-metrics.js';
+import type { Queue } from '../../src/exports/queue.js';
 import type { RefreshServices } from '../../src/jobs/work-refresh.js';
 import { createLogger } from '../../src/logger.js';
 import { openIn } from './databases.js';
@@ -10,6 +13,13 @@ export async function openBeside(sluice: Sluice): Promise<Database & AsyncDispos
   return openIn(sluice.folder);
 }
 
+const idleQueue: Queue = {
+  ring: () => Promise.resolve(),
+  start: () => undefined,
+  stop: () => Promise.resolve(),
+  depth: () => Promise.resolve({ waiting: 0, active: 0, oldestSeconds: 0 }),
+};
+
 /** What another process would start runs with; its queue works nothing, and nobody watches it. */
 export function servicesBeside(database: Database): RefreshServices {
   const nobody = () => Promise.reject(new Error('Nobody watches here.'));
@@ -17,8 +27,9 @@ export function servicesBeside(database: Database): RefreshServices {
     database,
     clock: systemClock,
     logger: createLogger('silent'),
-    queue: { ring: () => undefined, start: () => undefined, stop: () => Promise.resolve() },
+    queue: idleQueue,
     hub: { changed: () => undefined, subscribe: nobody as never, close: () => undefined },
+    metrics: createEngineMetrics(new Registry(), systemClock),
     pinnedGenerations: () => Promise.resolve([]),
     closing: new AbortController().signal,
   };

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DataSource, type DataSourceOptions } from 'typeorm';
@@ -96,13 +97,14 @@ export const onPostgres = DATABASE_KIND === 'postgres' ? it : it.skip;
 
 /** Takes the database of a data folder away, and leaves what lies beside it. */
 export async function loseDatabase(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) if (name.startsWith('sluice.db')) await rm(join(folder, name));
+  const names = existsSync(folder) ? await readdir(folder) : [];
+  for (const name of names) if (name.startsWith('sluice.db')) await rm(join(folder, name));
   const database = await postgresDatabases.get(folder);
   postgresDatabases.delete(folder);
   await database?.drop();
 }
 
-/** Removes a data folder, and what belongs to it elsewhere. */
+/** Removes a data folder, if it is still there, and what belongs to it elsewhere. */
 export async function removeFolder(folder: string): Promise<void> {
   await loseDatabase(folder);
   await rm(folder, { recursive: true, force: true });

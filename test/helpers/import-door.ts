@@ -14,6 +14,7 @@ import type { ImportServices } from '../../src/profiles/import.js';
 import type { ImportReport } from '../../src/profiles/import-report.js';
 import { importRoute } from '../../src/server/import-route.js';
 import { openIn, removeFolder } from './databases.js';
+import { createRequests } from '../../src/server/requests.js';
 
 export interface ImportFailure {
   readonly message: string;
@@ -69,7 +70,7 @@ export class ImportDoor implements AsyncDisposable {
       response.locals.actor = ACTOR;
       next();
     });
-    app.put('/profiles', importRoute(door.services));
+    app.put('/profiles', importRoute(door.services, createRequests(logger)));
     return door;
   }
 

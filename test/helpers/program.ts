@@ -14,6 +14,9 @@ export interface Program extends AsyncDisposable {
   readonly sluice: Sluice;
   /** Ends the process and waits until it has ended. Answers its exit code; null: by the signal. */
   readonly kill: (signal: 'SIGKILL' | 'SIGTERM') => Promise<number | null>;
+  /** Stops it in its tracks, and lets it go on as if nothing had happened. */
+  readonly freeze: () => void;
+  readonly thaw: () => void;
   /** When it has ended, however that came: the same. */
   readonly ended: Promise<number | null>;
 }
@@ -33,7 +36,7 @@ export async function startProgram(
   const child = spawn(process.execPath, [...(death === undefined ? [] : deathFlags(folder, death)), MAIN], {
     env: {
       PORT: '0',
-      ...(await settingsFor(folder)),
+      ...(env.DATABASE_URL === undefined && (await settingsFor(folder))),
       SLUICE_ADMIN_TOKEN: TEST_TOKEN,
       SLUICE_SANDBOX_HOSTS: sandbox.host,
       SLUICE_SANDBOX_TIME_SCALE: '100000',
@@ -54,11 +57,13 @@ export async function startProgram(
     child.kill(signal);
     return exit;
   };
+  const freeze = () => void child.kill('SIGSTOP');
+  const thaw = () => void child.kill('SIGCONT');
   const stop = async () => {
     await kill('SIGKILL');
   };
   const sluice = new Sluice({ url, administrator: {}, stop }, TEST_TOKEN, folder, false, []);
-  return { sluice, kill, ended: exit, [Symbol.asyncDispose]: () => sluice.stop() };
+  return { sluice, kill, freeze, thaw, ended: exit, [Symbol.asyncDispose]: () => sluice.stop() };
 }
 
 function deathFlags(folder: string, { point, nth }: Death): string[] {

@@ -31,7 +31,10 @@ const ODD_TEXTS = ['a\\tb', '\\N', '\\.', 'tab\tend', 'line\nend\r\n', '\b\f\v',
 export async function makeRichWorld(sluice: Sluice, sandbox: Sandbox): Promise<RichWorld> {
   const viewer = await signedInAs(sluice, 'VIEWER');
   const connectionId = await connectedConnection(sluice, sandbox);
-  const exportId = await exportOf({ sluice, connectionId }, CSV, { leavers: 'UNSUBSCRIBE', leaverHoldPercent: 100 });
+  const exportId = await exportOf({ sluice, connectionId }, CSV, {
+    leavers: 'UNSUBSCRIBE',
+    leaverHoldPercent: 100,
+  });
   await sluice.query(
     `mutation { createSegment(input: { name: "A rule", kind: DYNAMIC, rule: { attribute: "phone", operator: "isNotEmpty" } }) { id } }`,
   );

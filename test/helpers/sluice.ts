@@ -42,7 +42,13 @@ export interface GraphQLAnswer {
 export interface GraphQLFailure {
   readonly message: string;
   readonly path?: (string | number)[];
-  readonly extensions: { code: string; remedy?: string; field?: string; correlationId?: string };
+  readonly extensions: {
+    code: string;
+    remedy?: string;
+    field?: string;
+    correlationId?: string;
+    requestId?: string;
+  };
 }
 
 /** What `query` and `subscribe` throw; `failures` are the errors as they came. */
@@ -61,11 +67,20 @@ export const TEST_TOKEN = 'token-of-the-tests-administrator';
 const TIME_SCALE = '100000';
 
 /**
- * Starts a real server: own port, own SQLite file, a known token. Speak to it as any client does.
+ * Starts a real server: own port, own database, a known token. Speak to it as any client does.
  * @example await using sluice = await startSluice({ sandbox });
  */
 export async function startSluice(options: SluiceOptions = {}): Promise<Sluice> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'sluice-')));
+  try {
+    return await startIn(folder, options);
+  } catch (error: unknown) {
+    if (options.folder === undefined) await removeFolder(folder);
+    throw error;
+  }
+}
+
+async function startIn(folder: string, options: SluiceOptions): Promise<Sluice> {
   const config = readConfig({
     PORT: '0',
     ...(await settingsFor(folder)),
@@ -133,15 +148,15 @@ export class Sluice implements AsyncDisposable {
     return body.data as Data;
   }
 
-  /** The answer as it is. `token` null: without one. */
+  /** The answer as it is. `token` null: without one; `headers` besides. */
   async request(
     document: string,
     variables?: Variables,
-    { token = this.token }: { token?: string | null } = {},
+    { token = this.token, headers = {} }: { token?: string | null; headers?: Record<string, string> } = {},
   ): Promise<GraphQLAnswer> {
     const response = await fetch(`${this.url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...bearer(token) },
+      headers: { 'content-type': 'application/json', ...bearer(token), ...headers },
       body: JSON.stringify({ query: document, variables }),
     });
     const body = (await response.json()) as GraphQLAnswer['body'];

@@ -21,6 +21,7 @@ export interface HookAnswer {
         readonly code: string;
         readonly field?: string;
         readonly retryAfterSeconds?: number;
+        readonly correlationId?: string;
       };
     }[];
   };
@@ -42,7 +43,7 @@ export async function createTrigger(
   return { ...made.trigger, secret: made.secret };
 }
 
-/** POSTs to the path of a trigger, just as it is told. */
+/** POSTs to the path of a trigger, just as it is told; always under one id, so that answers can be compared. */
 export async function post(
   sluice: Sluice,
   path: string,
@@ -51,7 +52,7 @@ export async function post(
 ): Promise<HookAnswer> {
   const response = await fetch(`${sluice.url}${path}`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
+    headers: { 'content-type': 'application/json', 'x-request-id': 'one-id', ...headers },
     body: typeof body === 'string' ? Buffer.from(body) : new Uint8Array(body),
   });
   const text = await response.text();

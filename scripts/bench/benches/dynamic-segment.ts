@@ -31,8 +31,8 @@ export const dynamicSegment: Bench = {
     { figure: 'probeErrors', exactly: 0 },
   ],
 
-  async measure({ profiles, ids, narrator, signal }) {
-    await using world = await World.open({ narrator, signal, timeScale: NO_QUOTA });
+  async measure({ profiles, ids, databases, narrator, signal }) {
+    await using world = await World.open({ databases, narrator, signal, timeScale: NO_QUOTA });
     await world.import(crowd(0, profiles, ids));
     await world.restartServer();
     const count = await timed(() =>

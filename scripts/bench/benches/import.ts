@@ -27,8 +27,8 @@ export const importBench: Bench = {
     { figure: 'probeErrors', exactly: 0 },
   ],
 
-  async measure({ profiles, ids, narrator, signal }) {
-    await using world = await World.open({ narrator, signal, timeScale: NO_QUOTA });
+  async measure({ profiles, ids, databases, narrator, signal }) {
+    await using world = await World.open({ databases, narrator, signal, timeScale: NO_QUOTA });
     // Made beforehand: making up people takes as long as sending them.
     const path = join(world.folder, 'people.csv');
     await pipeline(csvOf(crowd(0, profiles, ids)), createWriteStream(path));

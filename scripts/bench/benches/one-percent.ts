@@ -16,8 +16,8 @@ export const onePercent: Bench = {
     { figure: 'importerCalls', exactly: Math.ceil((3 * onePercentOf(profiles)) / CONTACTS_PER_CALL) },
   ],
 
-  async measure({ profiles, ids, narrator, signal }) {
-    await using world = await World.open({ narrator, signal, timeScale: NO_QUOTA });
+  async measure({ profiles, ids, databases, narrator, signal }) {
+    await using world = await World.open({ databases, narrator, signal, timeScale: NO_QUOTA });
     await world.import(crowd(0, profiles, ids));
     const leavers = { leavers: 'UNSUBSCRIBE' };
     const exportId = await world.createExport(await world.connectAccount(), undefined, leavers);

@@ -18,8 +18,8 @@ export const realLimits: Bench = {
     { figure: 'refusals', exactly: 0 },
   ],
 
-  async measure({ profiles, ids, narrator, signal }) {
-    await using world = await World.open({ narrator, signal, timeScale: TIME_SCALE });
+  async measure({ profiles, ids, databases, narrator, signal }) {
+    await using world = await World.open({ databases, narrator, signal, timeScale: TIME_SCALE });
     await world.import(crowd(0, profiles, ids));
     await world.restartServer();
     const exportId = await world.createExport(await world.connectAccount());

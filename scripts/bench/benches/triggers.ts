@@ -23,8 +23,8 @@ export const triggers: Bench = {
     { figure: 'lostAfterKill', exactly: 0 },
   ],
 
-  async measure({ profiles, ids, narrator, signal }) {
-    await using world = await World.open({ narrator, signal, timeScale: NO_QUOTA });
+  async measure({ profiles, ids, databases, narrator, signal }) {
+    await using world = await World.open({ databases, narrator, signal, timeScale: NO_QUOTA });
     await world.import(crowd(0, profiles, ids));
     const exportId = await world.createExport(await world.connectAccount());
     const trigger = await createTrigger(world, exportId);

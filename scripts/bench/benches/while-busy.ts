@@ -29,8 +29,8 @@ export const whileBusy: Bench = {
     { figure: 'profilesPerSecond', atLeast: 30_000 },
   ],
 
-  async measure({ profiles, ids, narrator, signal }) {
-    await using world = await World.open({ narrator, signal, timeScale: NO_QUOTA });
+  async measure({ profiles, ids, databases, narrator, signal }) {
+    await using world = await World.open({ databases, narrator, signal, timeScale: NO_QUOTA });
     await world.import(crowd(0, profiles, ids));
     await world.import(crowd(0, Math.min(FEW_PEOPLE, profiles), ids), FEW);
     await world.restartServer();

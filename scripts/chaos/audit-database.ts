@@ -1,0 +1,66 @@
+import pg from 'pg';
+import sqlite3 from 'sqlite3';
+import type { Violations } from './violations.js';
+
+/** Questions to the database of a server that has stopped; each is to find nothing. */
+const QUESTIONS: Readonly<Record<string, string>> = {
+  'no run is stuck': `SELECT "id", "state" FROM "export_runs" WHERE "finishedAt" IS NULL`,
+  'no batch is left open': `SELECT "id", "state" FROM "batches" WHERE "state" IN ('PLANNED', 'SENDING', 'ACCEPTED')`,
+  'no members are left behind': `SELECT DISTINCT "generation" FROM "segment_members"
+    WHERE "generation" NOT IN (SELECT "generation" FROM "segments" WHERE "generation" IS NOT NULL)`,
+};
+/** Postgres keeps both by itself. */
+const QUESTIONS_TO_A_FILE: Readonly<Record<string, string>> = {
+  'tables refer to what is there': 'PRAGMA foreign_key_check',
+  'the database is sound': `SELECT * FROM pragma_integrity_check WHERE "integrity_check" <> 'ok'`,
+};
+
+interface Connection {
+  readonly ask: (sql: string) => Promise<object[]>;
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Whether the database is sound and nothing in it is left over.
+ * @param url as DATABASE_URL says it.
+ */
+export async function auditDatabase(url: string, violations: Violations): Promise<void> {
+  const file = /^sqlite:(.+)$/.exec(url)?.[1];
+  const { ask, close } = file === undefined ? await connect(url) : await open(file);
+  const questions = file === undefined ? QUESTIONS : { ...QUESTIONS, ...QUESTIONS_TO_A_FILE };
+  for (const [rule, question] of Object.entries(questions)) {
+    for (const row of await ask(question)) violations.add(rule, JSON.stringify(row));
+  }
+  await close();
+}
+
+async function connect(url: string): Promise<Connection> {
+  const client = new pg.Client(url);
+  await client.connect();
+  return {
+    ask: async (sql) => (await client.query<object>(sql)).rows,
+    close: () => client.end(),
+  };
+}
+
+async function open(file: string): Promise<Connection> {
+  const database = await new Promise<sqlite3.Database>((resolve, reject) => {
+    const opened = new sqlite3.Database(file, sqlite3.OPEN_READONLY, (error) => {
+      if (error === null) resolve(opened);
+      else reject(error);
+    });
+  });
+  return {
+    ask: (sql) =>
+      new Promise((resolve, reject) => {
+        database.all<object>(sql, (error, rows) => {
+          if (error === null) resolve(rows);
+          else reject(error);
+        });
+      }),
+    close: () =>
+      new Promise((resolve) => {
+        database.close(() => resolve());
+      }),
+  };
+}

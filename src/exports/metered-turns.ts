@@ -1,0 +1,16 @@
+import type { Clock } from '../clock.js';
+import type { AccountMetrics } from './engine-metrics.js';
+import type { Turns } from './turns.js';
+
+/** The same turns; how long each was waited for is counted. */
+export function meteredTurns(turns: Turns, metrics: AccountMetrics, clock: Clock): Turns {
+  return {
+    take: (request, perform) => {
+      const wishedAt = clock.now();
+      return turns.take(request, () => {
+        metrics.begun(request.kind, clock.now() - wishedAt);
+        return perform();
+      });
+    },
+  };
+}
