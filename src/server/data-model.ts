@@ -18,6 +18,7 @@ import { User } from '../entities/user.js';
 import { FirstTables1795469000000 } from '../migrations/1795469000000-first-tables.js';
 import { PeopleAndAudit1795500000000 } from '../migrations/1795500000000-people-and-audit.js';
 import { WhatStartsARun1795520000000 } from '../migrations/1795520000000-what-starts-a-run.js';
+import { RoomForUpdates1795535000000 } from '../migrations/1795535000000-room-for-updates.js';
 
 /** Every table and every migration, by name: nothing is found by looking through folders. */
 export const dataModel = {
@@ -50,5 +51,10 @@ export const dataModel = {
     TriggerCall,
     User,
   ],
-  migrations: [FirstTables1795469000000, PeopleAndAudit1795500000000, WhatStartsARun1795520000000],
+  migrations: [
+    FirstTables1795469000000,
+    PeopleAndAudit1795500000000,
+    WhatStartsARun1795520000000,
+    RoomForUpdates1795535000000,
+  ],
 };
