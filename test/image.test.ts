@@ -9,6 +9,7 @@ import { DockerfileParser, type Copy } from 'dockerfile-ast';
 import ts from 'typescript';
 import { parse } from 'yaml';
 import { readConfig } from '../src/config.js';
+import { settingsFor } from './helpers/databases.js';
 import { sourceFiles } from './helpers/source-files.js';
 import { temporaryFolder } from './helpers/sluice.js';
 
@@ -309,7 +310,8 @@ describe('the compose file', () => {
       ]),
     );
     expect(env.DATABASE_URL).toBe('postgres://sluice:password@postgres:5432/sluice');
-    const others = { ...env, NODE_ENV: 'production', DATABASE_URL: 'sqlite:./data/sluice.db' };
-    expect(() => readConfig(others)).not.toThrow();
+    const { database, metricsToken } = readConfig({ ...env, NODE_ENV: 'production' });
+    expect(database.kind).toBe('postgres');
+    expect(metricsToken).toBeUndefined();
   });
 });
