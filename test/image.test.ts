@@ -210,6 +210,7 @@ describe('the image', () => {
       expect(existsSync(join(folder.path, 'node_modules/typescript'))).toBe(false);
       const port = await freePort();
       const env = {
+        ...(await settingsFor(folder.path)),
         NODE_ENV: 'production',
         PORT: String(port),
         SLUICE_SECRET_KEY: Buffer.alloc(32, 1).toString('base64'),
