@@ -1,4 +1,5 @@
 import { foldCase, parseDate, parseNumber } from '../src/profiles/comparable.js';
+import { createManualClock } from './helpers/manual-clock.js';
 import { startSluice, type Sluice } from './helpers/sluice.js';
 
 const NOON = Date.UTC(2026, 10, 30, 12);
@@ -53,8 +54,7 @@ const folded = { ignoreCase: true };
 describe('a rule', () => {
   let sluice: Sluice;
   beforeAll(async () => {
-    const sleep = () => Promise.reject(new Error('nobody sleeps here'));
-    sluice = await startSluice({ clock: { now: () => NOON, sleep } });
+    sluice = await startSluice({ clock: createManualClock(NOON) });
     await sluice.importCsv(CSV);
   });
   afterAll(async () => {
