@@ -38,7 +38,7 @@ async function worker(place: QueuePlace, options: Parameters<QueuePlace['open']>
 
 /** A worker in a process that can be killed or frozen. */
 async function otherProcess(url: string) {
-  const child = spawn(process.execPath, [PROCESS, url], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [PROCESS, url], { stdio: ['pipe', 'pipe', 'inherit'] });
   const said: string[] = [];
   const lines = createInterface(child.stdout);
   lines.on('line', (line) => said.push(line));

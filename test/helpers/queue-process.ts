@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { once } from 'node:events';
+import process from 'node:process';
 import { systemClock } from '../../src/clock.js';
 import { createBossQueue } from '../../src/jobs/boss-queue.js';
 import { startBoss } from '../../src/jobs/boss.js';
@@ -13,6 +14,9 @@ import { createLogger } from '../../src/logger.js';
 const [url = ''] = process.argv.slice(2);
 const logger = createLogger('silent');
 const say = (line: string) => process.stdout.write(`${line}\n`);
+
+// A test that fails may leave it behind.
+process.stdin.resume().once('end', () => process.exit());
 
 const boss = await startBoss(url, logger);
 const queue = await createBossQueue('accounts', { boss, wire: NO_WIRE, clock: systemClock, logger });
