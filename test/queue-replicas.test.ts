@@ -249,6 +249,7 @@ describe('the queue of many processes', () => {
 
   it('is made by five processes that start at once', async () => {
     await using database = await createPostgresDatabase();
+    await rows(database.url, 'DROP SCHEMA pgboss CASCADE');
     const logger = createLogger('silent');
     const bosses = await Promise.all(Array.from({ length: 5 }, () => startBoss(database.url, logger)));
     const services = { wire: NO_WIRE, clock: systemClock, logger };

@@ -5,7 +5,8 @@ import { DataSource, type DataSourceOptions } from 'typeorm';
 import { openDatabase } from '../../src/open-database.js';
 import type { Database, DatabaseAddress } from '../../src/database.js';
 import { dataModel } from '../../src/server/data-model.js';
-import { createPostgresDatabase, type PostgresDatabase } from './postgres.js';
+import { giveBack, takeDatabase } from './postgres-pool.js';
+import type { PostgresDatabase } from './postgres.js';
 
 /** On which database the tests of this jest project work (jest.config.js). */
 export const DATABASE_KIND =
@@ -17,7 +18,7 @@ const postgresDatabases = new Map<string, Promise<PostgresDatabase>>();
 /** The database that belongs to a data folder; made when it is first asked for. */
 export async function databaseIn(folder: string): Promise<DatabaseAddress> {
   if (DATABASE_KIND === 'sqlite') return { kind: 'sqlite', file: join(folder, 'sluice.db') };
-  const database = postgresDatabases.get(folder) ?? createPostgresDatabase();
+  const database = postgresDatabases.get(folder) ?? takeDatabase();
   postgresDatabases.set(folder, database);
   return { kind: 'postgres', url: (await database).url };
 }
@@ -101,7 +102,7 @@ export async function loseDatabase(folder: string): Promise<void> {
   for (const name of names) if (name.startsWith('sluice.db')) await rm(join(folder, name));
   const database = await postgresDatabases.get(folder);
   postgresDatabases.delete(folder);
-  await database?.drop();
+  if (database !== undefined) await giveBack(database);
 }
 
 /** Removes a data folder, if it is still there, and what belongs to it elsewhere. */
