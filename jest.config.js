@@ -33,6 +33,7 @@ export const WITHOUT_DATABASE = [
   'mapping',
   'once',
   'one-beside',
+  'plain-line',
   ...['api', 'command-line', 'control', 'faults', 'importer', 'processing', 'quota'].map(
     (what) => `sandbox-${what}`,
   ),
@@ -53,6 +54,8 @@ export const WITH_ONE_OF_THEIR_OWN = [
   'group-commit',
   // From one to the other.
   'move',
+  // A Postgres that may crash.
+  'postgres-crash',
   // The Postgres that the tests themselves get.
   'postgres',
   // Both queues, each on what it needs.

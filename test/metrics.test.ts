@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { ExportRun, ExportRunState } from '../src/entities/export-run.js';
 import { readBacklog } from '../src/exports/backlog.js';
 import { openBeside } from './helpers/beside.js';
@@ -68,6 +69,11 @@ describe('GET /metrics', () => {
     expect(figures.value('sluice_batches_total', { state: 'ACCEPTED' })).toBe(0);
     expect(figures.value('sluice_queue_depth')).toBe(0);
     expect(figures.value('sluice_queue_oldest_seconds')).toBe(0);
+    // Each is told what it is for.
+    const names = [...figures.text.matchAll(/^# TYPE (sluice_\w+) /gm)].map(([, name = '']) => name);
+    const operations = readFileSync('docs/operations.md', 'utf8');
+    expect(names.length).toBeGreaterThan(8);
+    expect(names.filter((name) => !operations.includes(`| \`${name}\` |`))).toEqual([]);
   });
 
   it('is not counted as a request of its address', async () => {

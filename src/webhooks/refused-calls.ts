@@ -4,6 +4,7 @@ import type { Clock } from '../clock.js';
 import type { Database } from '../database.js';
 import { describeError } from '../errors.js';
 import { looksLikeId } from '../ids.js';
+import { NOTES_LANE } from '../lanes.js';
 import type { Logger } from '../logger.js';
 
 /** A call that was refused, or could not be taken. */
@@ -51,7 +52,7 @@ export function createRefusedCalls(services: {
       detail: { ...detail, ...(unwritten > 0 && { unwrittenBefore: unwritten }) },
     };
     try {
-      await database.transact(({ manager }) => record(manager, entry));
+      await database.transact(({ manager }) => record(manager, entry), NOTES_LANE);
     } catch (error: unknown) {
       logger.error({ why: describeError(error) }, 'a refused call of a trigger was not written down');
     }

@@ -13,12 +13,16 @@ export default class PlainLineReporter {
       process.stdout.write('\nA test has left a program, a server or a timer running. Look for it.\n');
       process.exit();
     }, PATIENCE_MS).unref();
-    const unrun = results.testResults.filter((file) => file.testExecError).length;
-    const skipped = results.numPendingTests + results.numTodoTests;
-    const line = `Tests: ${results.numPassedTests} passed, ${results.numFailedTests + unrun} failed`;
     // At the very end: jest's own summary comes after all reporters.
-    process.once('exit', () =>
-      process.stdout.write(`\n${line}${skipped > 0 ? `, ${skipped} skipped` : ''}\n`),
-    );
+    process.once('exit', () => process.stdout.write(`\n${plainLine(results)}\n`));
   }
+}
+
+/**
+ * What a run comes to: a file that could not run counts as a failure; skipped tests, which jest's own summary counts, are
+ * neither.
+ */
+export function plainLine({ testResults, numPassedTests, numFailedTests }) {
+  const unrun = testResults.filter((file) => file.testExecError).length;
+  return `Tests: ${numPassedTests} passed, ${numFailedTests + unrun} failed`;
 }

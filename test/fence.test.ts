@@ -1,0 +1,88 @@
+import { Registry } from 'prom-client';
+import { systemClock } from '../src/clock.js';
+import { BatchState } from '../src/entities/batch.js';
+import { ExportRun } from '../src/entities/export-run.js';
+import { planBatch } from '../src/exports/batch-rows.js';
+import { isFresh } from '../src/exports/call-destination.js';
+import { createDecide } from '../src/exports/decisions.js';
+import { createEngineMetrics } from '../src/exports/engine-metrics.js';
+import { beginTenure, RunTakenError, transactAs } from '../src/exports/fence.js';
+import { plannedAfter } from '../src/exports/planned.js';
+import type { RunContext } from '../src/exports/run-context.js';
+import { handOver } from '../src/exports/send.js';
+import { openRunRows } from './helpers/run-rows.js';
+
+describe('a pump that was thought dead', () => {
+  it('writes nothing any more once another has begun to pump the account', async () => {
+    await using rows = await openRunRows();
+    const { database, run } = rows;
+    const old = { database, tenure: await beginTenure(database, run.account) };
+    const write = (tenant: typeof old, figure: number) =>
+      transactAs(tenant, run, ({ manager }) => manager.update(ExportRun, run.id, { skipped: figure }));
+    await write(old, 1);
+    const present = { database, tenure: await beginTenure(database, run.account) };
+    await expect(write(old, 2)).rejects.toThrow(RunTakenError);
+    expect((await database.reader.findOneByOrFail(ExportRun, { id: run.id })).skipped).toBe(1);
+    await write(present, 3);
+    expect((await database.reader.findOneByOrFail(ExportRun, { id: run.id })).skipped).toBe(3);
+  });
+
+  it('writes nothing any more once the run was taken up again', async () => {
+    await using rows = await openRunRows();
+    const { database, run } = rows;
+    const tenant = { database, tenure: await beginTenure(database, run.account) };
+    await database.transact(({ manager }) => manager.update(ExportRun, run.id, { attempt: 2 }));
+    const write = transactAs(tenant, run, ({ manager }) => manager.update(ExportRun, run.id, { skipped: 1 }));
+    await expect(write).rejects.toThrow(RunTakenError);
+    expect((await database.reader.findOneByOrFail(ExportRun, { id: run.id })).skipped).toBe(0);
+  });
+
+  it('never makes tenures of one account the same, however many begin at once', async () => {
+    await using rows = await openRunRows();
+    const tenures = await Promise.all([1, 2, 3, 4, 5].map(() => beginTenure(rows.database, 'a')));
+    expect(tenures.sort()).toEqual([1, 2, 3, 4, 5]);
+    expect(await beginTenure(rows.database, 'b')).toBe(1);
+  });
+});
+
+describe('a process that stood still between its proof and its request', () => {
+  it('does not begin the request: the batch waits to be sent, and nobody thinks that it may have arrived', async () => {
+    await using rows = await openRunRows();
+    const { database, run } = rows;
+    await rows.plan(['a@example.com', '', '', '']);
+    const tenant = { database, tenure: await beginTenure(database, run.account) };
+    const entries = await plannedAfter(database.scanner, run, '', 10);
+    const batch = await transactAs(tenant, run, (transaction) =>
+      planBatch(transaction, run, entries, new Date()),
+    );
+    let requests = 0;
+    const context = {
+      services: { ...tenant, hub: { changed: () => undefined }, clock: systemClock },
+      run,
+      destination: {
+        send: () => {
+          requests += 1;
+          return Promise.reject(new Error('It must not be sent.'));
+        },
+      },
+    };
+    const metrics = createEngineMetrics(new Registry(), systemClock);
+    const decide = createDecide({ ...tenant, metrics, hub: context.services.hub as never }, run);
+    const parcel = { batch, entries, failures: 0, dueAt: 0 };
+    const intent = {
+      batch: Object.assign(batch, { state: BatchState.SENDING }),
+      credentials: { host: 'a', apiKey: 'b' },
+      provenAt: systemClock.now() - 5_000,
+    };
+    const commit = await handOver({ ...context, decide } as unknown as RunContext, parcel, intent);
+    expect(await commit()).toMatchObject({ again: [{ entries }] });
+    expect(requests).toBe(0);
+    expect(batch).toMatchObject({ state: BatchState.PLANNED, mayHaveArrived: false });
+  });
+
+  it('relies on what was proven a moment ago, and on nothing from the future', () => {
+    expect(isFresh({ provenAt: systemClock.now() - 1_000 })).toBe(true);
+    expect(isFresh({ provenAt: systemClock.now() - 4_500 })).toBe(false);
+    expect(isFresh({ provenAt: systemClock.now() + 60_000 })).toBe(false);
+  });
+});
