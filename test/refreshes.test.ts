@@ -1,9 +1,15 @@
 import { systemClock } from '../src/clock.js';
-import { RefreshTrigger } from '../src/entities/refresh.js';
+import type { Database } from '../src/database.js';
+import { Refresh, RefreshState, RefreshTrigger } from '../src/entities/refresh.js';
+import type { Queue } from '../src/exports/queue.js';
+import { createRefresher } from '../src/jobs/refresher.js';
 import { beginRefresh } from '../src/jobs/refreshes.js';
 import { workRefresh } from '../src/jobs/work-refresh.js';
+import { createLogger } from '../src/logger.js';
+import { openBetweenProcesses } from '../src/server/between-processes.js';
 import { openBeside as beside, servicesBeside } from './helpers/beside.js';
 import { createCalendar } from './helpers/calendar.js';
+import { databaseIn, onPostgres, openIn } from './helpers/databases.js';
 import { exportOf, finish, people, startEngine, type Engine } from './helpers/engine.js';
 import { connectedConnection, createExportOf } from './helpers/flows.js';
 import { startTestSandbox } from './helpers/sandbox.js';
@@ -90,6 +96,29 @@ async function settled(sluice: Sluice): Promise<RefreshAnswer[]> {
 
 const INSERT_RUNNING = `INSERT INTO "refreshes" ("id", "trigger", "state", "attempt", "startedAt")
   VALUES ('r', 'SCHEDULE', 'RUNNING', 1, '2026-01-05T06:00:00.000Z')`;
+
+/** A database that lets nobody go on after so many transactions, until it is opened. */
+function createGate(database: Database, transactions: number) {
+  const reached = Promise.withResolvers<undefined>();
+  const opened = Promise.withResolvers<undefined>();
+  let count = 0;
+  const transact: Database['transact'] = async (...asked) => {
+    const answer = await database.transact(...asked);
+    count += 1;
+    if (count === transactions) {
+      reached.resolve(undefined);
+      await opened.promise;
+    }
+    return answer;
+  };
+  return {
+    database: { ...database, transact },
+    reached: reached.promise,
+    open: () => {
+      opened.resolve(undefined);
+    },
+  };
+}
 
 describe('the system schedule', () => {
   it('is off at first', async () => {
@@ -418,6 +447,49 @@ describe('a refresh', () => {
     const all = await runs(sluice);
     expect(all).toMatchObject([{ trigger: 'REFRESH', export: { id: exportIds[1] } }]);
     for (const { id } of all) await finish(sluice, id);
+  });
+
+  onPostgres('goes on in another process when the one that works it stops', async () => {
+    await using folder = await temporaryFolder();
+    {
+      await using engine = await startEngine({ sluice: { folder: folder.path } });
+      await exportOf(engine, people(2));
+      await segmentBy(engine.sluice, 'Everybody');
+    }
+    await using database = await openIn(folder.path);
+    const services = { clock: systemClock, logger: createLogger('silent') };
+    const address = await databaseIn(folder.path);
+    const [here, elsewhere] = [
+      await openBetweenProcesses(address, services),
+      await openBetweenProcesses(address, services),
+    ];
+    const closing = new AbortController();
+    const gate = createGate(database, 2);
+    const first = createRefresher({
+      ...servicesBeside(gate.database),
+      closing: closing.signal,
+      refreshQueue: here.refreshes,
+    });
+    await first.start();
+    const id = await database.transact(async (transaction) => {
+      const wish = { trigger: RefreshTrigger.SCHEDULE, requestedById: null, requestedFrom: null };
+      return (await first.begin(transaction, wish)).id;
+    });
+    // It has noted that it begins with the segment.
+    await gate.reached;
+    // As if it had been running all the time: whoever starts looks for what is left.
+    const { start, ...rest } = elsewhere.refreshes;
+    const refreshQueue: Queue = { ...rest, start: (worker) => start(worker, []) };
+    const second = createRefresher({ ...servicesBeside(database), refreshQueue });
+    await second.start();
+    closing.abort();
+    gate.open();
+    const read = () => database.reader.findOneByOrFail(Refresh, { id });
+    while ((await read()).state === RefreshState.RUNNING)
+      await new Promise((resolve) => setImmediate(resolve));
+    expect(await read()).toMatchObject({ state: RefreshState.SUCCEEDED, attempt: 2 });
+    await Promise.all([first.stop(), second.stop()]);
+    await Promise.all([here.close(), elsewhere.close()]);
   });
 
   it('that somebody else has taken up is left to them', async () => {

@@ -40,11 +40,14 @@ export function createRefresher(services: RefreshServices & { readonly refreshQu
   const bell = createBell(clock);
   closing.addEventListener('abort', bell.ring);
 
+  let stopped: Promise<void> | undefined;
+  const stop = () => (stopped ??= queue.stop());
+
   const work = async (signal: AbortSignal) => {
     const refresh = await database.transact(({ manager }) => takeUp(manager));
     if (refresh === null) return;
     try {
-      await workRefresh({ ...services, closing: AbortSignal.any([closing, signal]) }, refresh);
+      await workRefresh({ ...services, closing: signal }, refresh);
     } catch (error: unknown) {
       if (!(error instanceof StoppingError) && !(error instanceof RefreshMovedError)) throw error;
     } finally {
@@ -77,6 +80,8 @@ export function createRefresher(services: RefreshServices & { readonly refreshQu
     begin,
 
     start: async () => {
+      // Before the doors close. Only a queue that knows that it stops gives back what was broken off.
+      closing.addEventListener('abort', () => void stop());
       const isAnyLeft = (await runningRefresh(database.reader)) !== null;
       queue.start((_name, _bell, signal) => work(signal), isAnyLeft ? [THE_REFRESH] : []);
     },
@@ -100,7 +105,7 @@ export function createRefresher(services: RefreshServices & { readonly refreshQu
       return runsOf(services, id);
     },
 
-    stop: () => queue.stop(),
+    stop,
   };
 }
 
