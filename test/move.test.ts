@@ -185,7 +185,8 @@ describe('npm run move', () => {
     expect(imports(sandbox).length).toBeLessThan(BATCHES);
     expect(await move(folder.path, database.url)).toMatchObject({ code: 0 });
 
-    await using again = await startProgram(folder.path, sandbox, { env: { DATABASE_URL: database.url } });
+    const env = { DATABASE_URL: database.url, SLUICE_DATA_FOLDER: folder.path };
+    await using again = await startProgram(folder.path, sandbox, { env });
     expect(await finish(again.sluice, id)).toMatchObject({
       state: 'SUCCEEDED',
       problem: null,
