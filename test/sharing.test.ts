@@ -116,7 +116,11 @@ describe('a connection', () => {
       const answerTo = async (id: string) => {
         const response = await fetch(`${world.sluice.url}/graphql`, {
           method: 'POST',
-          headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+          headers: {
+            'content-type': 'application/json',
+            authorization: `Bearer ${token}`,
+            'x-request-id': 'one-id',
+          },
           body: JSON.stringify({ query: document, variables: { id } }),
         });
         const headers = [...response.headers].filter(([name]) => name !== 'date');

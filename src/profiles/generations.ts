@@ -100,16 +100,11 @@ export async function removeAbandonedGenerations(services: GenerationServices): 
   await removeSupersededGenerations(services);
 }
 
-const HOUR_MS = 60 * 60_000;
-
-/** A chore for where other processes may be filling generations: now and then removes those that stopped growing. */
-export function createSweep(services: GenerationServices & { readonly clock: Clock }): () => Promise<void> {
-  const { database, clock } = services;
+/** For where other processes may be filling generations: removes those that have not grown since it was last called. */
+export function createSweep(services: GenerationServices): () => Promise<void> {
+  const { database } = services;
   let sizes = new Map<number, number>();
-  let dueAt = 0;
   return async () => {
-    if (clock.now() < dueAt) return;
-    dueAt = clock.now() + HOUR_MS;
     const before = sizes;
     sizes = new Map();
     for (const { id } of await database.reader.findBy(SegmentGeneration, { segmentId: IsNull() })) {
