@@ -124,6 +124,18 @@ describe('npm run bench -- NAME --database', () => {
     await client.end();
   }, 120_000);
 
+  it('tells what several exports cost, the database included', async () => {
+    await using server = await createPostgresDatabase();
+    const args = ['scale', '--profiles', '300', '--exports', '2', '--repeat', '1', '--database', server.url];
+    const finished = await runScript('bench/main', args);
+    expect(finished.code === 0 ? '' : finished.errors).toBe('');
+    const measured = figures(finished);
+    expect(measured).toMatchObject({ profiles: 300, exports: 2, shareOfHotUpdates: 1 });
+    for (const figure of ['walBytesEach', 'bytesForALedgerEntry', 'bytesForAMember', 'connections']) {
+      expect(measured[figure]).toBeGreaterThan(0);
+    }
+  }, 120_000);
+
   it('says what is wrong with a Postgres that does not answer', async () => {
     const url = 'postgres://nobody@127.0.0.1:1/none';
     const { code, errors } = await runScript('bench/main', ['import', '--database', url]);

@@ -9,6 +9,7 @@ import { DockerfileParser, type Copy } from 'dockerfile-ast';
 import ts from 'typescript';
 import { parse } from 'yaml';
 import { readConfig } from '../src/config.js';
+import { settingsFor } from './helpers/databases.js';
 import { sourceFiles } from './helpers/source-files.js';
 import { temporaryFolder } from './helpers/sluice.js';
 
@@ -209,6 +210,7 @@ describe('the image', () => {
       expect(existsSync(join(folder.path, 'node_modules/typescript'))).toBe(false);
       const port = await freePort();
       const env = {
+        ...(await settingsFor(folder.path)),
         NODE_ENV: 'production',
         PORT: String(port),
         SLUICE_SECRET_KEY: Buffer.alloc(32, 1).toString('base64'),
@@ -309,7 +311,8 @@ describe('the compose file', () => {
       ]),
     );
     expect(env.DATABASE_URL).toBe('postgres://sluice:password@postgres:5432/sluice');
-    const others = { ...env, NODE_ENV: 'production', DATABASE_URL: 'sqlite:./data/sluice.db' };
-    expect(() => readConfig(others)).not.toThrow();
+    const { database, metricsToken } = readConfig({ ...env, NODE_ENV: 'production' });
+    expect(database.kind).toBe('postgres');
+    expect(metricsToken).toBeUndefined();
   });
 });

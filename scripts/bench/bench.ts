@@ -5,6 +5,7 @@ import type { IdOrder } from './people.js';
 /** What a bench is asked for. */
 export interface Setting {
   readonly profiles: number;
+  readonly exports: number;
   readonly ids: IdOrder;
   readonly databases: Databases;
   readonly narrator: Narrator;

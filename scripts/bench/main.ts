@@ -9,6 +9,7 @@ import { importBench } from './benches/import.js';
 import { noChange } from './benches/no-change.js';
 import { onePercent } from './benches/one-percent.js';
 import { realLimits } from './benches/real-limits.js';
+import { scale } from './benches/scale.js';
 import { triggers } from './benches/triggers.js';
 import { whileBusy } from './benches/while-busy.js';
 import { readOptions, usage, type BenchOptions } from './options.js';
@@ -23,6 +24,7 @@ const BENCHES: readonly Bench[] = [
   whileBusy,
   dynamicSegment,
   triggers,
+  scale,
 ];
 
 process.exitCode = await main(process.argv.slice(2));

@@ -7,6 +7,8 @@ import type { IdOrder } from './people.js';
 export interface BenchOptions {
   readonly bench: Bench;
   readonly profiles: number;
+  /** Of the bench that has several. */
+  readonly exports: number;
   readonly repeat: number;
   readonly ids: IdOrder;
   readonly database: DatabaseChoice;
@@ -15,6 +17,8 @@ export interface BenchOptions {
 
 const DEFAULT_REPEAT = 3;
 const PROFILES: Bounds = { min: 100, max: 1_000_000, whole: true };
+const DEFAULT_EXPORTS = 10;
+const EXPORTS: Bounds = { min: 1, max: 1_000, whole: true };
 const REPEAT: Bounds = { min: 1, max: 100, whole: true };
 
 export function usage(benches: readonly Bench[]): string {
@@ -27,6 +31,7 @@ ${names.join('\n')}
 
   --repeat N         repetitions, of which the median counts (default ${DEFAULT_REPEAT})
   --profiles N       so many instead of the bench's own number; the goals stay those for that one
+  --exports N        scale: how many exports (default ${DEFAULT_EXPORTS})
   --ids ORDER        ordered (default), or random: ids in an order that has nothing to do with that of the file
   --database WHERE   ${DATABASE_USAGE}
   --check            exit code 1 if a goal is missed
@@ -42,6 +47,7 @@ export function readOptions(args: readonly string[], benches: readonly Bench[]):
   const { values, positionals } = readFlags(args, {
     repeat: { type: 'string' },
     profiles: { type: 'string' },
+    exports: { type: 'string' },
     ids: { type: 'string' },
     database: { type: 'string' },
     check: { type: 'boolean' },
@@ -62,6 +68,7 @@ export function readOptions(args: readonly string[], benches: readonly Bench[]):
     bench,
     profiles:
       values.profiles === undefined ? bench.profiles : readNumber('profiles', values.profiles, PROFILES),
+    exports: values.exports === undefined ? DEFAULT_EXPORTS : readNumber('exports', values.exports, EXPORTS),
     repeat: values.repeat === undefined ? DEFAULT_REPEAT : readNumber('repeat', values.repeat, REPEAT),
     ids,
     database: readDatabaseChoice(values.database),

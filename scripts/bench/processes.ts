@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Failure } from '../client/failure.js';
+import { cpuSecondsOf } from './cpu.js';
 
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 15_000;
@@ -26,6 +27,8 @@ export interface RunningProgram {
   readonly url: string;
   /** The most memory that the process ever had, in MB of 10⁶ bytes; null: this system does not tell. */
   readonly peakRssMb: () => number | null;
+  /** How long it has been at work so far; null: this system does not tell. */
+  readonly cpuSeconds: () => number | null;
   /** Ends it and waits until it has ended. */
   readonly stop: () => Promise<void>;
   /** Ends it without warning (SIGKILL), and waits until it has ended. */
@@ -81,6 +84,7 @@ export class Processes implements AsyncDisposable {
       return {
         url,
         peakRssMb: () => peakRssMb(child),
+        cpuSeconds: () => cpuSecondsOf(child.pid),
         stop: () => this.end(child, 'SIGTERM'),
         kill: () => this.end(child, 'SIGKILL'),
       };

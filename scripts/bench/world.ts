@@ -28,11 +28,28 @@ export interface Surroundings {
   readonly signal: AbortSignal;
   /** How many times as fast the destination's time passes. */
   readonly timeScale: number;
+  /** How many lists the account has; 1 unless given. */
+  readonly lists?: number;
 }
 
 /** Starts a sandbox in a process of its own. */
-export async function startSandbox(processes: Processes, timeScale: number): Promise<RunningProgram> {
-  const flags = ['--port', '0', '--token', API_KEY, '--time-scale', String(timeScale), '--json'];
+export async function startSandbox(
+  processes: Processes,
+  timeScale: number,
+  lists = 1,
+): Promise<RunningProgram> {
+  const names = Array.from({ length: lists }, (_, index) => `${index + 1}:List ${index + 1}`).join(',');
+  const flags = [
+    '--port',
+    '0',
+    '--token',
+    API_KEY,
+    '--time-scale',
+    String(timeScale),
+    '--lists',
+    names,
+    '--json',
+  ];
   return processes.start('sandbox', {
     script: 'sandbox/main.js',
     nodeFlags: SANDBOX_FLAGS,
@@ -57,13 +74,18 @@ export class World implements AsyncDisposable {
     // The server goes before its database.
     const database = opened.use(await surroundings.databases.create(processes.folder));
     opened.use(processes);
-    const sandbox = await startSandbox(processes, surroundings.timeScale);
+    const sandbox = await startSandbox(processes, surroundings.timeScale, surroundings.lists);
     const program = await startServer(processes, database, sandbox, surroundings.timeScale);
     return new World(opened.move(), processes, surroundings, database, sandbox, program);
   }
 
   get server(): Server {
     return { url: this.program.url, token: TOKEN };
+  }
+
+  /** As the server's own setting. */
+  get databaseUrl(): string {
+    return this.database.url;
   }
 
   /** For files that are gone with the world. */
@@ -82,6 +104,11 @@ export class World implements AsyncDisposable {
   /** Of the server as it runs now. */
   peakRssMb(): number | null {
     return this.program.peakRssMb();
+  }
+
+  /** Of the server as it runs now. */
+  cpuSeconds(): number | null {
+    return this.program.cpuSeconds();
   }
 
   /** Another process on the same database, so that its memory is that of what comes now alone. */

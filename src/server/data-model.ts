@@ -20,6 +20,7 @@ import { FirstTables1795469000000 } from '../migrations/1795469000000-first-tabl
 import { PeopleAndAudit1795500000000 } from '../migrations/1795500000000-people-and-audit.js';
 import { WhatStartsARun1795520000000 } from '../migrations/1795520000000-what-starts-a-run.js';
 import { ManyProcesses1795530000000 } from '../migrations/1795530000000-many-processes.js';
+import { RoomForUpdates1795535000000 } from '../migrations/1795535000000-room-for-updates.js';
 import { WhereARefreshWasAskedFor1795536000000 } from '../migrations/1795536000000-where-a-refresh-was-asked-for.js';
 
 /** Every table and every migration, by name: nothing is found by looking through folders. */
@@ -59,6 +60,7 @@ export const dataModel = {
     PeopleAndAudit1795500000000,
     WhatStartsARun1795520000000,
     ManyProcesses1795530000000,
+    RoomForUpdates1795535000000,
     WhereARefreshWasAskedFor1795536000000,
   ],
 };

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
 import { record } from '../audit/record.js';
+import type { Database, Transaction } from '../database.js';
 import { ExportRunTrigger } from '../entities/export-run.js';
+import { Export } from '../entities/export.js';
 import { Trigger, TriggerAuthentication, TriggerCall } from '../entities/trigger.js';
 import { IdempotencyKeyReusedError } from '../errors.js';
+import { accountLane } from '../lanes.js';
 import { findExport } from '../exports/find-exports.js';
 import { queueRun, type QueueRunServices } from '../exports/queue-run.js';
 import { readBody, readHeaders, type IncomingCall } from './call.js';
@@ -53,7 +56,7 @@ export async function takeCall(services: CallServices, call: ProvenCall): Promis
   const { webhookId } = call;
   const { force } = readBody(call.body);
   const bodyHash = createHash('sha256').update(call.body).digest('hex');
-  return database.transact(async (transaction) => {
+  return inLaneOfExport(database, call.trigger.exportId, async (transaction) => {
     const { manager } = transaction;
     const trigger = await manager.findOneBy(Trigger, { id: call.trigger.id, enabled: true });
     if (trigger === null) throw new RefusedCallError('The trigger was disabled or removed a moment ago.');
@@ -84,6 +87,29 @@ export async function takeCall(services: CallServices, call: ProvenCall): Promis
     }
     return answer(run.id, false);
   });
+}
+
+/**
+ * Calls of many triggers are taken side by side: each goes with what else is written for the account of its export, which
+ * is all that it depends on and others write in a lane.
+ */
+async function inLaneOfExport<T>(
+  database: Database,
+  id: string,
+  work: (transaction: Transaction) => Promise<T>,
+): Promise<T> {
+  for (;;) {
+    const account = (await database.reader.findOneBy(Export, { id }))?.account;
+    const done = await database.transact(
+      async (transaction) => {
+        const present = await transaction.manager.findOneBy(Export, { id });
+        // It was attached to another account before the lane was ours.
+        return present?.account === account ? { result: await work(transaction) } : undefined;
+      },
+      account === undefined ? undefined : accountLane(account),
+    );
+    if (done !== undefined) return done.result;
+  }
 }
 
 /** Whom nobody may call is checked like anybody else, against a secret that nobody knows. */

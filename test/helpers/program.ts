@@ -36,7 +36,7 @@ export async function startProgram(
   const child = spawn(process.execPath, [...(death === undefined ? [] : deathFlags(folder, death)), MAIN], {
     env: {
       PORT: '0',
-      ...(env.DATABASE_URL === undefined && (await settingsFor(folder))),
+      ...(await settingsFor(folder)),
       SLUICE_ADMIN_TOKEN: TEST_TOKEN,
       SLUICE_SANDBOX_HOSTS: sandbox.host,
       SLUICE_SANDBOX_TIME_SCALE: '100000',
