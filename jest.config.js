@@ -44,6 +44,20 @@ export const WITHOUT_DATABASE = [
   'turns',
 ];
 
+/**
+ * Tests of what is refused, timed or paced before or after anything is stored: a database has no part in what they judge, so
+ * they run on one.
+ */
+export const ON_ANY_DATABASE = [
+  ...['crowds', 'guards', 'http', 'rates', 'requests', 'slow', 'sockets', 'websocket', 'hosts'].map(
+    (what) => `door-${what}`,
+  ),
+  'hostile-destinations',
+  'pace',
+  'pace-recovery',
+  'request-ids',
+];
+
 /** Tests that run once because they choose their database themselves. */
 export const WITH_ONE_OF_THEIR_OWN = [
   // Say with --database on which they measure.
@@ -63,7 +77,7 @@ export const WITH_ONE_OF_THEIR_OWN = [
   'queue-replicas',
 ];
 
-const ONCE = [...WITHOUT_DATABASE, ...WITH_ONE_OF_THEIR_OWN];
+const ONCE = [...WITHOUT_DATABASE, ...ON_ANY_DATABASE, ...WITH_ONE_OF_THEIR_OWN];
 
 export default {
   projects: [
@@ -79,6 +93,7 @@ export default {
   globalSetup: '<rootDir>/test/helpers/postgres-setup.js',
   globalTeardown: '<rootDir>/test/helpers/postgres-teardown.js',
   testTimeout: 30_000,
-  maxWorkers: 2,
+  // More than cores: many tests wait for time to pass, or for programs that they have started.
+  maxWorkers: 3,
   reporters: ['default', '<rootDir>/test/helpers/plain-line-reporter.js'],
 };

@@ -131,7 +131,11 @@ describe('npm run bench -- NAME --database', () => {
     expect(finished.code === 0 ? '' : finished.errors).toBe('');
     const measured = figures(finished);
     // How updates of entries were written is not known yet: Postgres tells such figures up to ten seconds later.
-    expect(measured).toMatchObject({ profiles: 300, exports: 2, shareOfHotUpdates: expect.any(Number) as number });
+    expect(measured).toMatchObject({
+      profiles: 300,
+      exports: 2,
+      shareOfHotUpdates: expect.any(Number) as number,
+    });
     for (const figure of ['walBytesEach', 'bytesForALedgerEntry', 'bytesForAMember', 'connections']) {
       expect(measured[figure]).toBeGreaterThan(0);
     }

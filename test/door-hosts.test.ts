@@ -79,7 +79,7 @@ describe('the host of a connection', () => {
       await calls.giveConsent(id);
       const refusal = await refusalOf(calls.connect(id));
       const { problem } = await calls.get(id);
-      told.add(JSON.stringify([refusal, problem]));
+      told.add(JSON.stringify([{ ...refusal, requestId: 'of this request' }, problem]));
     }
     expect([...told]).toHaveLength(1);
     expect([...told][0]).toContain('UNREACHABLE');

@@ -4,10 +4,11 @@ import { parseFile, sourceFiles } from './helpers/source-files.js';
 
 interface Lists {
   readonly WITHOUT_DATABASE: readonly string[];
+  readonly ON_ANY_DATABASE: readonly string[];
   readonly WITH_ONE_OF_THEIR_OWN: readonly string[];
 }
 
-const { WITHOUT_DATABASE, WITH_ONE_OF_THEIR_OWN } = (await import(
+const { WITHOUT_DATABASE, ON_ANY_DATABASE, WITH_ONE_OF_THEIR_OWN } = (await import(
   pathToFileURL('jest.config.js').href
 )) as Lists;
 
@@ -26,6 +27,11 @@ describe('the tests that run once, and not on each database', () => {
   it('or choose their database themselves: those are few, and there', () => {
     expect(WITH_ONE_OF_THEIR_OWN.length).toBeLessThan(10);
     expect(tests).toEqual(expect.arrayContaining(WITH_ONE_OF_THEIR_OWN.map(pathOf)));
+  });
+
+  it('or judge what no database has a part in: nothing of runs, segments, imports, people or exports', () => {
+    expect(ON_ANY_DATABASE.filter((name) => !/^(door|hostile|pace|request-ids)/.test(name))).toEqual([]);
+    expect(tests).toEqual(expect.arrayContaining(ON_ANY_DATABASE.map(pathOf)));
   });
 });
 

@@ -6,11 +6,19 @@ import type { Violations } from './violations.js';
 const QUESTIONS: Readonly<Record<string, string>> = {
   'no run is stuck': `SELECT "id", "state" FROM "export_runs" WHERE "finishedAt" IS NULL`,
   'no batch is left open': `SELECT "id", "state" FROM "batches" WHERE "state" IN ('PLANNED', 'SENDING', 'ACCEPTED')`,
-  'no members are left behind': `SELECT DISTINCT "generation" FROM "segment_members"
-    WHERE "generation" NOT IN (SELECT "generation" FROM "segments" WHERE "generation" IS NOT NULL)`,
 };
-/** Postgres keeps both by itself. */
+
+const LEFT_BEHIND = `SELECT DISTINCT "generation" FROM "segment_members"
+  WHERE "generation" NOT IN (SELECT "generation" FROM "segments" WHERE "generation" IS NOT NULL)`;
+
+/** What an import was filling when its process died, another may be filling: an hour later it is removed. */
+const QUESTIONS_TO_POSTGRES: Readonly<Record<string, string>> = {
+  'no members are left behind': `${LEFT_BEHIND}
+    AND "generation" NOT IN (SELECT "id" FROM "segment_generations" WHERE "segmentId" IS NULL)`,
+};
+/** Postgres keeps the last two by itself. */
 const QUESTIONS_TO_A_FILE: Readonly<Record<string, string>> = {
+  'no members are left behind': LEFT_BEHIND,
   'tables refer to what is there': 'PRAGMA foreign_key_check',
   'the database is sound': `SELECT * FROM pragma_integrity_check WHERE "integrity_check" <> 'ok'`,
 };
@@ -27,7 +35,7 @@ interface Connection {
 export async function auditDatabase(url: string, violations: Violations): Promise<void> {
   const file = /^sqlite:(.+)$/.exec(url)?.[1];
   const { ask, close } = file === undefined ? await connect(url) : await open(file);
-  const questions = file === undefined ? QUESTIONS : { ...QUESTIONS, ...QUESTIONS_TO_A_FILE };
+  const questions = { ...QUESTIONS, ...(file === undefined ? QUESTIONS_TO_POSTGRES : QUESTIONS_TO_A_FILE) };
   for (const [rule, question] of Object.entries(questions)) {
     for (const row of await ask(question)) violations.add(rule, JSON.stringify(row));
   }

@@ -8,7 +8,7 @@ import { accountsWithWork } from '../exports/runs.js';
 import { createCronTicker } from '../jobs/ticker.js';
 import { createLogger } from '../logger.js';
 import { ensureAdministrator, type FirstToken } from '../people/administrator.js';
-import { removeAbandonedGenerations } from '../profiles/generations.js';
+import { removeAbandonedGenerations, removeSupersededGenerations } from '../profiles/generations.js';
 import type { Services } from '../schema/services.js';
 import { compose, type Surroundings } from './compose.js';
 import { openDoors } from './doors.js';
@@ -91,6 +91,7 @@ export async function startServer(
     await lapseConsents(services);
     // Where there are other processes, they may be filling some just now: see the chores.
     if (database.kind === 'sqlite') await removeAbandonedGenerations(services);
+    else await removeSupersededGenerations(services);
     await removeTracesOfExports(services);
     if (config.process !== 'api') await startWork(services);
     const doors = await openDoors(config, services, limits);

@@ -99,7 +99,7 @@ export const onPostgres = DATABASE_KIND === 'postgres' ? it : it.skip;
 /** Takes the database of a data folder away, and leaves what lies beside it. */
 export async function loseDatabase(folder: string): Promise<void> {
   const names = existsSync(folder) ? await readdir(folder) : [];
-  for (const name of names) if (name.startsWith('sluice.db')) await rm(join(folder, name));
+  for (const name of names) if (name.startsWith('sluice.db')) await rm(join(folder, name), { force: true });
   const database = await postgresDatabases.get(folder);
   postgresDatabases.delete(folder);
   if (database !== undefined) await giveBack(database);

@@ -33,8 +33,10 @@ export const NOTE_PRISTINE = `
   $$;
 
   CREATE TABLE pristine.noted AS SELECT pristine.shape() AS shape;
-  CREATE TABLE pristine.sequences AS SELECT seqrelid, pg_sequence_last_value(seqrelid) AS value FROM pg_sequence;
-  CREATE TABLE pristine.rows ("table" regclass, contents json);
+  -- By their names: what was dropped and made again has another number.
+  CREATE TABLE pristine.sequences AS
+    SELECT seqrelid::regclass::text AS name, pg_sequence_last_value(seqrelid) AS value FROM pg_sequence;
+  CREATE TABLE pristine.rows ("table" text, contents json);
 
   DO $$
     DECLARE one regclass;
@@ -49,7 +51,7 @@ export const NOTE_PRISTINE = `
   CREATE FUNCTION pristine.restore() RETURNS boolean LANGUAGE plpgsql AS $$
     DECLARE one record;
     BEGIN
-      IF pristine.shape() <> (SELECT shape FROM pristine.noted) THEN RETURN false; END IF;
+      IF pristine.shape() IS DISTINCT FROM (SELECT shape FROM pristine.noted) THEN RETURN false; END IF;
       -- No foreign key and no trigger interferes.
       SET LOCAL session_replication_role = replica;
       FOR one IN
@@ -66,7 +68,7 @@ export const NOTE_PRISTINE = `
           USING one.contents;
       END LOOP;
       PERFORM setval(seqrelid, COALESCE(value, seqstart), value IS NOT NULL)
-      FROM pg_sequence JOIN pristine.sequences USING (seqrelid)
+      FROM pg_sequence JOIN pristine.sequences ON name = seqrelid::regclass::text
       WHERE pg_sequence_last_value(seqrelid) IS DISTINCT FROM value;
       RETURN true;
     END
