@@ -116,7 +116,11 @@ describe('a connection', () => {
       const answerTo = async (id: string) => {
         const response = await fetch(`${world.sluice.url}/graphql`, {
           method: 'POST',
-          headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+          headers: {
+            'content-type': 'application/json',
+            authorization: `Bearer ${token}`,
+            'x-request-id': 'one-id',
+          },
           body: JSON.stringify({ query: document, variables: { id } }),
         });
         const headers = [...response.headers].filter(([name]) => name !== 'date');
@@ -143,7 +147,9 @@ describe('a connection', () => {
       });
     const refusal = await refusalOf(attach(hidden));
     expect(refusal).toMatchObject({ code: 'NOT_FOUND', message: 'There is no such connection.' });
-    expect(await refusalOf(attach(randomUUID()))).toEqual(refusal);
+    const { requestId, ...other } = await refusalOf(attach(randomUUID()));
+    expect(requestId).not.toBe(refusal.requestId);
+    expect({ ...other, requestId: refusal.requestId }).toEqual(refusal);
   });
 });
 

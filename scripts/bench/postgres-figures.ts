@@ -6,6 +6,8 @@ export interface PostgresFigures {
   readonly walBytes: number;
   /** Of the whole server; null: it is on another machine, or this system does not tell. */
   readonly cpuSeconds: number | null;
+  /** In this database, those that wrote nothing included. */
+  readonly commits: number;
   /** Heap and indexes. */
   readonly ledgerBytes: number;
   readonly memberBytes: number;
@@ -19,6 +21,7 @@ export interface PostgresFigures {
 
 const SQL = `SELECT
   pg_current_wal_insert_lsn() - '0/0'::pg_lsn AS "walBytes",
+  (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()) AS "commits",
   pg_total_relation_size('ledger_entries') AS "ledgerBytes",
   pg_total_relation_size('segment_members') AS "memberBytes",
   pg_total_relation_size('profiles') AS "profileBytes",

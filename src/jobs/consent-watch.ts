@@ -1,11 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { Logger } from '../logger.js';
-import type { Wire } from '../wire.js';
 
-/**
- * Ends consents when their grace is over; idle while none is superseded, which only a start can find: of this process, or of
- * another with a newer statement.
- */
+/** Ends consents when their grace is over; idle while none is superseded, which only a start can find. */
 export interface ConsentWatch {
   readonly start: () => void;
   /** Resolves when nothing of it is under way any more. */
@@ -17,7 +13,7 @@ const MAX_SLEEP_MS = 60 * 60_000;
 
 /** @param lapse ends what is due, and answers when the next is, in ms since 1970; undefined: none ever is. */
 export function createConsentWatch(
-  { clock, logger, wire }: { readonly clock: Clock; readonly logger: Logger; readonly wire: Wire },
+  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
   lapse: () => Promise<number | undefined>,
 ): ConsentWatch {
   const stopping = new AbortController();
@@ -47,8 +43,8 @@ export function createConsentWatch(
   const watch = async () => {
     while (!stopping.signal.aborted) {
       const dueMs = await lapseOrRetry();
-      if (dueMs === undefined && !wire.isShared) return;
-      await sleepUntil(Math.min(dueMs ?? Infinity, wire.isShared ? clock.now() + MAX_SLEEP_MS : Infinity));
+      if (dueMs === undefined) return;
+      await sleepUntil(dueMs);
     }
   };
 

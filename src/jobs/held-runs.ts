@@ -2,7 +2,6 @@ import type { Bell } from '../exports/bell.js';
 import { cancelForgottenRuns } from '../exports/hold.js';
 import type { RunServices } from '../exports/runs.js';
 import type { Logger } from '../logger.js';
-import type { Wire } from '../wire.js';
 
 /** Cancels held runs that nobody has decided about for too long; idle while no run is held. */
 export interface HeldRunsWatch {
@@ -16,9 +15,9 @@ const INTERVAL_MS = 60 * 60_000;
 
 /** What it needs to know is on the rows: it may be stopped and started as often as the server is. */
 export function createHeldRunsWatch(
-  services: RunServices & { readonly logger: Logger; readonly heldBell: Bell; readonly wire: Wire },
+  services: RunServices & { readonly logger: Logger; readonly heldBell: Bell },
 ): HeldRunsWatch {
-  const { clock, logger, heldBell, wire } = services;
+  const { clock, logger, heldBell } = services;
   let isStopping = false;
   let watching = Promise.resolve();
 
@@ -37,9 +36,7 @@ export function createHeldRunsWatch(
       const seen = heldBell.count();
       if (isStopping) return;
       const isAnyHeld = await look();
-      // Runs that other processes hold ring no bell here.
-      const isToLookAgain = isAnyHeld || wire.isShared;
-      await heldBell.after(seen, isToLookAgain ? clock.now() + INTERVAL_MS : undefined);
+      await heldBell.after(seen, isAnyHeld ? clock.now() + INTERVAL_MS : undefined);
     }
   };
 

@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import type { Clock } from '../clock.js';
+import { systemClock, type Clock } from '../clock.js';
 import { ApiToken } from '../entities/api-token.js';
 import { User } from '../entities/user.js';
 import { isDatabaseAway } from '../database-errors.js';
@@ -74,16 +74,15 @@ export function createSessions(services: {
     }
   };
 
-  /** Goes on while a socket is open. */
-  let isLooking = false;
-  const lookAround = async () => {
-    isLooking = true;
-    while (sessions.size > 0) {
-      await clock.sleep(LOOK_MS);
+  /** Aborts with the last socket; by the machine's time, as the wire that this stands in for. */
+  let looking: AbortController | undefined;
+  const lookAround = async ({ signal }: AbortController) => {
+    for (;;) {
+      await systemClock.sleep(LOOK_MS, signal).catch(() => undefined);
+      if (signal.aborted) return;
       const userIds = new Set([...sessions].map(({ principal }) => principal.user.id));
       for (const userId of userIds) await lookAt(userId);
     }
-    isLooking = false;
   };
 
   wire.hear(USER, (userId) => void lookAt(userId));
@@ -95,10 +94,17 @@ export function createSessions(services: {
       sessions.add(session);
       // Something may have changed between the look at the token and this moment.
       void lookAt(principal.user.id);
-      if (wire.isShared && !isLooking) void lookAround();
+      if (wire.isShared && looking === undefined) {
+        looking = new AbortController();
+        void lookAround(looking);
+      }
       if (principal.endsAt !== null) void endInTime(session, closed.signal);
       return () => {
         sessions.delete(session);
+        if (sessions.size === 0) {
+          looking?.abort();
+          looking = undefined;
+        }
         closed.abort(new Error('The socket is closed.'));
       };
     },

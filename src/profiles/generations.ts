@@ -137,13 +137,10 @@ export async function keepAlive(
   }
 }
 
-/** A chore for where other processes may be filling generations: now and then removes those whose filler has died. */
+/** For where other processes may be filling generations: removes those whose filler has died. */
 export function createSweep(services: GenerationServices & { readonly clock: Clock }): () => Promise<void> {
   const { database, clock } = services;
-  let dueAt = 0;
   return async () => {
-    if (clock.now() < dueAt) return;
-    dueAt = clock.now() + HOUR_MS;
     const before = new Date(clock.now() - HOUR_MS).toISOString();
     await database.transact(({ manager }) =>
       manager.query(

@@ -11,9 +11,11 @@ import { readBacklog } from '../exports/backlog.js';
 import { createBell } from '../exports/bell.js';
 import { createEngineMetrics } from '../exports/engine-metrics.js';
 import { pinnedGenerations } from '../exports/generations.js';
+import { cancelForgottenRuns } from '../exports/hold.js';
 import { createProgressHub } from '../exports/progress-hub.js';
 import { createConsentWatch } from '../jobs/consent-watch.js';
 import { createHeldRunsWatch } from '../jobs/held-runs.js';
+import { hourly } from '../jobs/hourly.js';
 import { createRefresher } from '../jobs/refresher.js';
 import { createScheduler } from '../jobs/scheduler.js';
 import type { Ticker } from '../jobs/ticker.js';
@@ -99,6 +101,12 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
   };
   const refreshing = { database, clock, logger, queue, hub, metrics, closing, pinnedGenerations };
   const refresher = createRefresher({ ...refreshing, refreshQueue });
+  // What a start would find, or a bell tell, if there were one process.
+  const choresOfMany = [
+    createSweep({ database, clock, pinnedGenerations }),
+    () => cancelForgottenRuns({ database, clock, logger, queue, hub, metrics }),
+    () => lapseConsents({ database, clock, logger, consentRules }),
+  ].map((chore) => hourly(clock, chore));
   return {
     database,
     clock,
@@ -112,11 +120,11 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     between,
     metrics,
     heldBell,
-    heldRuns: createHeldRunsWatch({ database, clock, logger, queue, hub, metrics, heldBell, wire }),
+    heldRuns: createHeldRunsWatch({ database, clock, logger, queue, hub, metrics, heldBell }),
     sessions,
     issuer,
     signIn: createSignIn({ database, clock, issuer }),
-    consentWatch: createConsentWatch({ clock, logger, wire }, () =>
+    consentWatch: createConsentWatch({ clock, logger }, () =>
       lapseConsents({ database, clock, logger, consentRules }),
     ),
     refresher,
@@ -124,10 +132,7 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
       ...refreshing,
       refresher,
       ticker,
-      chores: [
-        createForgetting({ database, clock }),
-        ...(wire.isShared ? [createSweep({ database, clock, pinnedGenerations })] : []),
-      ],
+      chores: [createForgetting({ database, clock }), ...(wire.isShared ? choresOfMany : [])],
     }),
     decoys: createDecoys({ secretBox }),
     callRate: createCallRate(clock, config.triggerCallsPerMinute),

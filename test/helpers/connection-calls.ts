@@ -112,7 +112,7 @@ export function connectionCalls(sluice: Sluice) {
 /** What the API answered instead of data; fails if it answered data. */
 export async function refusalOf(
   attempt: Promise<unknown>,
-): Promise<{ message: string; code: string; remedy?: string; field?: string }> {
+): Promise<{ message: string; code: string; remedy?: string; field?: string; requestId?: string }> {
   const error: unknown = await attempt.then(
     () => undefined,
     (reason: unknown) => reason,

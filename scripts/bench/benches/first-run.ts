@@ -1,5 +1,6 @@
 import { bareExportSeconds } from '../bare-loop.js';
 import { perSecond, rounded, type Bench, type Setting } from '../bench.js';
+import { costOf } from '../cost.js';
 import { crowd } from '../people.js';
 import { NO_QUOTA, World } from '../world.js';
 
@@ -20,7 +21,7 @@ export const firstRun: Bench = {
   async measure(setting) {
     const { profiles, ids } = setting;
     const smaller = await runOnce({ ...setting, profiles: Math.ceil(profiles / SMALLER) });
-    const { seconds, peakRssMb, calls } = await runOnce(setting);
+    const { seconds, cost, peakRssMb, calls } = await runOnce(setting);
     const bareSeconds = await bareExportSeconds(crowd(0, profiles, ids));
     const { requests, importerCalls } = calls;
     return {
@@ -33,6 +34,7 @@ export const firstRun: Bench = {
       peakRssToSmaller:
         peakRssMb === null || smaller.peakRssMb === null ? null : rounded(peakRssMb / smaller.peakRssMb),
       ratioToBareLoop: rounded(seconds / bareSeconds),
+      ...cost,
     };
   },
 };
@@ -44,6 +46,7 @@ async function runOnce({ profiles, ids, databases, narrator, signal }: Setting) 
   await world.restartServer();
   const exportId = await world.createExport(await world.connectAccount());
   const before = await world.record.lastCall();
-  const { seconds } = await world.run(exportId);
-  return { seconds, peakRssMb: world.peakRssMb(), calls: await world.record.callsAfter(before) };
+  const { result, cost } = await costOf(world, profiles, () => world.run(exportId));
+  const { seconds } = result;
+  return { seconds, cost, peakRssMb: world.peakRssMb(), calls: await world.record.callsAfter(before) };
 }

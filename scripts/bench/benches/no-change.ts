@@ -1,4 +1,5 @@
 import { perSecond, rounded, type Bench } from '../bench.js';
+import { costOf } from '../cost.js';
 import { crowd } from '../people.js';
 import { NO_QUOTA, World } from '../world.js';
 
@@ -19,7 +20,8 @@ export const noChange: Bench = {
     await world.run(exportId);
     await world.restartServer();
     const before = await world.record.lastCall();
-    const { seconds } = await world.run(exportId);
+    const { result, cost } = await costOf(world, profiles, () => world.run(exportId));
+    const { seconds } = result;
     const { requests, importerCalls } = await world.record.callsAfter(before);
     return {
       wallSeconds: rounded(seconds),
@@ -28,6 +30,7 @@ export const noChange: Bench = {
       importerCalls,
       peakRssMb: world.peakRssMb(),
       ratioToBareLoop: null,
+      ...cost,
     };
   },
 };

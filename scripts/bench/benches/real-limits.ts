@@ -1,5 +1,6 @@
 import { bareExportSeconds } from '../bare-loop.js';
 import { perSecond, rounded, type Bench } from '../bench.js';
+import { costOf } from '../cost.js';
 import { crowd } from '../people.js';
 import { World } from '../world.js';
 
@@ -24,7 +25,8 @@ export const realLimits: Bench = {
     await world.restartServer();
     const exportId = await world.createExport(await world.connectAccount());
     const before = await world.record.lastCall();
-    const { seconds } = await world.run(exportId);
+    const { result, cost } = await costOf(world, profiles, () => world.run(exportId));
+    const { seconds } = result;
     const { requests, importerCalls, refusals } = await world.record.callsAfter(before);
     const accepted = await world.record.acceptances();
     const peakRssMb = world.peakRssMb();
@@ -38,6 +40,7 @@ export const realLimits: Bench = {
       ratioToBareLoop: rounded(seconds / bareSeconds),
       shareOfPace: rounded(shareOfPace(accepted), 4),
       refusals,
+      ...cost,
     };
   },
 };

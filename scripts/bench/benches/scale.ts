@@ -1,5 +1,6 @@
 import { SILENT_NARRATOR } from '../../demo/narrator.js';
 import { perSecond, rounded, type Bench } from '../bench.js';
+import { costOf } from '../cost.js';
 import { crowd } from '../people.js';
 import { postgresFigures } from '../postgres-figures.js';
 import { NO_QUOTA, World } from '../world.js';
@@ -22,12 +23,12 @@ export const scale: Bench = {
     await world.import(crowd(0, profiles, ids));
     await world.restartServer();
     const connectionId = await world.connectAccount();
+    const sent = profiles * exports;
     const waiting: string[] = [];
     for (let list = 1; list <= exports; list += 1) {
       const more = { name: `Export ${list}`, listId: String(list) };
       waiting.push(await world.createExport(connectionId, undefined, more));
     }
-    const [before, cpuBefore] = [await postgresFigures(world.databaseUrl), world.cpuSeconds()];
     const startedAt = performance.now();
     const runOneAfterTheOther = async () => {
       for (let id = waiting.shift(); id !== undefined; id = waiting.shift()) {
@@ -35,12 +36,11 @@ export const scale: Bench = {
         narrator.step(`${exports - waiting.length} of ${exports} exports begun, one more ended`);
       }
     };
-    await Promise.all(Array.from({ length: Math.min(AT_ONCE, exports) }, runOneAfterTheOther));
+    const { cost } = await costOf(world, sent, () =>
+      Promise.all(Array.from({ length: Math.min(AT_ONCE, exports) }, runOneAfterTheOther)),
+    );
     const wallSeconds = (performance.now() - startedAt) / 1_000;
-    const [after, cpuAfter] = [await postgresFigures(world.databaseUrl), world.cpuSeconds()];
-    const sent = profiles * exports;
-    const microseconds = (from: number | null | undefined, to: number | null | undefined) =>
-      typeof from === 'number' && typeof to === 'number' ? rounded(((to - from) * 1e6) / sent) : null;
+    const after = await postgresFigures(world.databaseUrl);
     const each = (bytes: number | undefined, rows: number) =>
       bytes === undefined ? null : Math.round(bytes / rows);
     return {
@@ -51,9 +51,7 @@ export const scale: Bench = {
       importerCalls: null,
       peakRssMb: world.peakRssMb(),
       ratioToBareLoop: null,
-      serverCpuMicrosecondsEach: microseconds(cpuBefore, cpuAfter),
-      postgresCpuMicrosecondsEach: microseconds(before?.cpuSeconds, after?.cpuSeconds),
-      walBytesEach: before && after ? each(after.walBytes - before.walBytes, sent) : null,
+      ...cost,
       bytesForALedgerEntry: each(after?.ledgerBytes, sent),
       bytesForAMember: each(after?.memberBytes, profiles),
       bytesForAProfile: each(after?.profileBytes, profiles),

@@ -1,0 +1,13 @@
+import type { Clock } from '../clock.js';
+
+const HOUR_MS = 60 * 60_000;
+
+/** A chore that is done at the first tick, and then every hour. */
+export function hourly(clock: Clock, work: () => Promise<unknown>): () => Promise<void> {
+  let dueAt = 0;
+  return async () => {
+    if (clock.now() < dueAt) return;
+    dueAt = clock.now() + HOUR_MS;
+    await work();
+  };
+}
