@@ -130,6 +130,14 @@ describe('a batch of contacts', () => {
       });
     });
 
+    it('gives reasons that every database can store', async () => {
+      const failureReason = `${'x'.repeat(498)}\0👩`;
+      const { send } = await atStub(refused([{ contact: 1, failureReason }]));
+      expect(await errorOf(send(batchOf([ANA])))).toMatchObject({
+        named: new Map([[0, `${'x'.repeat(498)}\ufffd\ufffd`]]),
+      });
+    });
+
     it('does not take a validation for the quota because of its words', async () => {
       const { send } = await atStub(
         refused([{ contact: 1, failureReason: 'odd' }], 'No rate limit, but odd.'),

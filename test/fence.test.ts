@@ -1,9 +1,18 @@
+import { jest } from '@jest/globals';
 import { Registry } from 'prom-client';
+import type { EntityManager } from 'typeorm';
 import { systemClock } from '../src/clock.js';
-import { BatchState } from '../src/entities/batch.js';
+import { Batch, BatchState } from '../src/entities/batch.js';
+import {
+  Connection,
+  ConnectionSharing,
+  ConnectionState,
+  DestinationKind,
+} from '../src/entities/connection.js';
 import { ExportRun } from '../src/entities/export-run.js';
 import { planBatch } from '../src/exports/batch-rows.js';
-import { isFresh } from '../src/exports/call-destination.js';
+import { isFresh, prove } from '../src/exports/call-destination.js';
+import { followUp } from '../src/exports/confirm.js';
 import { createDecide } from '../src/exports/decisions.js';
 import { createEngineMetrics } from '../src/exports/engine-metrics.js';
 import { beginTenure, RunTakenError, transactAs } from '../src/exports/fence.js';
@@ -11,6 +20,29 @@ import { plannedAfter } from '../src/exports/planned.js';
 import type { RunContext } from '../src/exports/run-context.js';
 import { handOver } from '../src/exports/send.js';
 import { openRunRows } from './helpers/run-rows.js';
+
+const CONNECTION = {
+  id: 'connection',
+  displayName: 'c',
+  kind: DestinationKind.ACTIVE_CAMPAIGN,
+  sharing: ConnectionSharing.ADMINISTRATORS,
+  state: ConnectionState.CONNECTED,
+  host: 'h',
+  sealedApiKey: 's',
+  revision: 1,
+  profileLimit: 1,
+  createdAt: new Date(0),
+  updatedAt: new Date(0),
+};
+/** What is looked at of one that may be used. */
+const GOOD = {
+  consented: true,
+  state: 'CONNECTED',
+  problem: null,
+  exportUserId: 'u',
+  disabled: false,
+  role: 'ADMINISTRATOR',
+};
 
 describe('a pump that was thought dead', () => {
   it('writes nothing any more once another has begun to pump the account', async () => {
@@ -42,6 +74,34 @@ describe('a pump that was thought dead', () => {
     const tenures = await Promise.all([1, 2, 3, 4, 5].map(() => beginTenure(rows.database, 'a')));
     expect(tenures.sort()).toEqual([1, 2, 3, 4, 5]);
     expect(await beginTenure(rows.database, 'b')).toBe(1);
+  });
+
+  it('asks nothing any more about what it sent', async () => {
+    await using rows = await openRunRows();
+    const { database, run } = rows;
+    await database.transact(({ manager }) =>
+      manager.save(Connection, { ...CONNECTION, account: run.account }),
+    );
+    const old = { database, tenure: await beginTenure(database, run.account) };
+    await beginTenure(database, run.account);
+    let questions = 0;
+    const context = {
+      services: { ...old, clock: systemClock, secretBox: { open: () => 'key' } },
+      run,
+      limits: { firstOutcomeMs: 0, lostAfterMs: 0 },
+      turns: { take: (_request: unknown, perform: () => Promise<unknown>) => perform() },
+      asking: new AbortController(),
+      urgency: () => 0,
+      destination: {
+        outcome: () => {
+          questions += 1;
+          return Promise.reject(new Error('It must not be asked.'));
+        },
+      },
+    } as unknown as RunContext;
+    const batch = Object.assign(new Batch(), { receipt: 'r', acceptedAt: new Date() });
+    await expect(followUp(context, batch)).rejects.toThrow(RunTakenError);
+    expect(questions).toBe(0);
   });
 });
 
@@ -78,6 +138,30 @@ describe('a process that stood still between its proof and its request', () => {
     expect(await commit()).toMatchObject({ again: [{ entries }] });
     expect(requests).toBe(0);
     expect(batch).toMatchObject({ state: BatchState.PLANNED, mayHaveArrived: false });
+  });
+
+  it('does not take an answer for fresh that had been waiting for it', async () => {
+    const clock = jest.spyOn(systemClock, 'now').mockReturnValue(1_000_000);
+    const answers = [
+      [{ tenure: 1 }],
+      [{ runState: 'RUNNING', attachedTo: 'c', id: 'c', host: 'h', sealedApiKey: 's', revision: 1, ...GOOD }],
+    ];
+    const manager = {
+      query: () => {
+        clock.mockReturnValue(systemClock.now() + 30_000);
+        return Promise.resolve(answers.shift());
+      },
+    };
+    try {
+      const context = {
+        run: { id: 'run', account: 'a', attempt: 1, connectionRevision: 1 },
+        services: { tenure: 1, secretBox: { open: () => 'key' } },
+      };
+      const proof = await prove(manager as unknown as EntityManager, context as unknown as RunContext);
+      expect('provenAt' in proof && isFresh(proof)).toBe(false);
+    } finally {
+      clock.mockRestore();
+    }
   });
 
   it('relies on what was proven a moment ago, and on nothing from the future', () => {

@@ -50,7 +50,7 @@ describe('reading the members of segments', () => {
 
   it('gives nothing for no generations and for an empty one', async () => {
     const { id } = await door.database.transact(({ manager }) =>
-      manager.save(SegmentGeneration, { segmentId: null, createdAt: new Date(0) }),
+      manager.save(SegmentGeneration, { segmentId: null, aliveAt: new Date(0) }),
     );
     expect(await pagesOfIds([], 10)).toEqual([]);
     expect(await pagesOfIds([id], 10)).toEqual([]);

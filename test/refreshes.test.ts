@@ -1,3 +1,4 @@
+import type { EntityManager } from 'typeorm';
 import { systemClock } from '../src/clock.js';
 import type { Database } from '../src/database.js';
 import { Refresh, RefreshState, RefreshTrigger } from '../src/entities/refresh.js';
@@ -508,5 +509,23 @@ describe('a refresh', () => {
     await expect(workRefresh(services, refresh)).rejects.toThrow('was taken up by somebody else');
     expect(await runs(sluice)).toEqual([]);
     expect(await refreshes(sluice)).toMatchObject([{ state: 'RUNNING', steps: [{ state: 'PENDING' }] }]);
+  });
+
+  it('that loses the database in the middle of a segment blames no segment: it is evaluated again', async () => {
+    await using engine = await startEngine();
+    const { sluice } = engine;
+    await exportOf(engine, people(2));
+    await segmentBy(sluice, 'Everybody');
+    await using database = await beside(sluice);
+    const refresh = await database.transact(({ manager }) => {
+      const wish = { trigger: RefreshTrigger.SCHEDULE, requestedById: null, requestedFrom: null };
+      return beginRefresh({ clock: systemClock }, manager, wish);
+    });
+    const value = () => Promise.reject(new Error('Connection terminated unexpectedly'));
+    // What is read of profiles is read so.
+    const reader = Object.create(database.reader, { query: { value } }) as EntityManager;
+    const away = { ...database, reader };
+    await expect(workRefresh(servicesBeside(away), refresh)).rejects.toThrow('Connection terminated');
+    expect(await refreshes(sluice)).toMatchObject([{ state: 'RUNNING', steps: [{ state: 'RUNNING' }] }]);
   });
 });

@@ -86,6 +86,16 @@ const CASES: Readonly<Record<string, Case>> = {
     reason: 'There is no such trigger.',
     subject: () => '-',
   },
+  'of an address that no database can look up': {
+    ...UNPROVEN,
+    send: ({ sluice, trigger }) =>
+      post(sluice, '/hooks/a%00b', PLANTED_BODY, {
+        ...signed(trigger.secret, 'a', PLANTED_BODY),
+        ...FROM_CALLER,
+      }),
+    reason: 'There is no such trigger.',
+    subject: () => '-',
+  },
   'of a disabled trigger': {
     ...UNPROVEN,
     send: async (of) => {

@@ -90,8 +90,9 @@ export class SegmentGeneration {
   @Column('varchar', { nullable: true })
   segmentId!: string | null;
 
-  @Column(moment)
-  createdAt!: Date;
+  /** When it was begun, and while it is being filled: when its filler last said so. */
+  @Column({ ...moment, name: 'createdAt' })
+  aliveAt!: Date;
 }
 
 @Entity('segment_sizes')

@@ -19,7 +19,7 @@ export type Proof = Proven | { readonly problem: Problem };
 
 interface Proven {
   readonly credentials: Credentials;
-  /** By the machine's time: see `isFresh`. */
+  /** When the proof was asked for, by the machine's time: see `isFresh`. */
   readonly provenAt: number;
 }
 
@@ -41,13 +41,15 @@ export function isFresh({ provenAt }: Pick<Proven, 'provenAt'>): boolean {
  * @throws {RunTakenError} if somebody else took the run up, {SendingEndedError} if it was cancelled.
  */
 export async function prove(manager: EntityManager, { run, services }: RunContext): Promise<Proof> {
+  // Before the first question: a process may also stand still while an answer waits for it.
+  const provenAt = systemClock.now();
   await assertTenure(manager, services, run);
   const look = await lookAgain(manager, run);
   if (look === undefined) throw new RunTakenError(run.id);
   if (look.state !== ExportRunState.RUNNING) throw new SendingEndedError('The run was cancelled.');
   if (look.problem !== null) return { problem: look.problem };
   try {
-    return { credentials: openCredentials(services, look.connection), provenAt: systemClock.now() };
+    return { credentials: openCredentials(services, look.connection), provenAt };
   } catch (error: unknown) {
     // The server has lost its secret key: nothing is sent.
     if (error instanceof SluiceError) return { problem: problemOf(error) };

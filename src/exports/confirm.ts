@@ -1,3 +1,4 @@
+import { systemClock } from '../clock.js';
 import type { Batch } from '../entities/batch.js';
 import type { Connection } from '../entities/connection.js';
 import {
@@ -10,7 +11,8 @@ import { problemOf } from '../connections/problems.js';
 import { openCredentials } from '../connections/credentials.js';
 import { ConnectionFailedError } from '../errors.js';
 import { leaveUnconfirmed, MAX_LOSSES, replanBatch, settleBatch } from './batches.js';
-import { reportFailing } from './call-destination.js';
+import { isFresh, reportFailing } from './call-destination.js';
+import { assertTenure, RunTakenError } from './fence.js';
 import { plannedIn } from './planned.js';
 import { emailKeyOf } from './mapping.js';
 import type { Rejected } from './reject-people.js';
@@ -58,10 +60,14 @@ async function ask(context: RunContext, batch: Batch, waitMs: number): Promise<A
   const { services, turns, asking, destination, limits, pace } = context;
   try {
     await services.clock.sleep(waitMs, asking.signal);
-    const credentials = await credentialsFor(context);
-    if (credentials === undefined) return { state: 'UNASKABLE', detail: NO_CREDENTIALS };
+    let asker = await proveAsker(context);
+    if (asker.credentials === undefined) return UNASKABLE;
     const request = { kind: 'CALL', priority: context.urgency, signal: asking.signal } as const;
-    return await turns.take(request, () => destination.outcome(credentials, batch.receipt ?? ''));
+    return await turns.take(request, async () => {
+      if (!isFresh(asker)) asker = await proveAsker(context);
+      if (asker.credentials === undefined) return UNASKABLE;
+      return destination.outcome(asker.credentials, batch.receipt ?? '');
+    });
   } catch (error: unknown) {
     if (error instanceof RetryLaterError) {
       context.trouble = problemOf(error);
@@ -78,21 +84,36 @@ async function ask(context: RunContext, batch: Batch, waitMs: number): Promise<A
   }
 }
 
+/** Who may ask now: the run is in these hands, and there may be a key. */
+interface Asker {
+  readonly credentials: Credentials | undefined;
+  /** See `isFresh`. */
+  readonly provenAt: number;
+}
+
 /**
  * A receipt is followed up even after consent was withdrawn or the export was detached: the question carries no profile
- * data. It needs a key for the account that gave the receipt.
+ * data. It needs a key for the account that gave the receipt. And it counts against the account's quotas, which are
+ * somebody else's once the account, or the run, was taken over.
+ * @throws {RunTakenError} if it was.
  */
-async function credentialsFor({ run, services }: RunContext): Promise<Credentials | undefined> {
-  const [connection]: Pick<Connection, 'id' | 'host' | 'sealedApiKey' | 'account'>[] =
-    await services.database.reader.query(
-      'SELECT "id", "host", "sealedApiKey", "account" FROM "connections" WHERE "id" = $1',
-      [run.connectionId],
+async function proveAsker({ run, services }: RunContext): Promise<Asker> {
+  const provenAt = systemClock.now();
+  const { reader } = services.database;
+  await assertTenure(reader, services, run);
+  const [connection]: (Pick<Connection, 'id' | 'host' | 'sealedApiKey'> & { account: string | null })[] =
+    await reader.query(
+      `SELECT "connection"."id", "connection"."host", "connection"."sealedApiKey", "connection"."account"
+       FROM "export_runs" AS "run" LEFT JOIN "connections" AS "connection" ON "connection"."id" = "run"."connectionId"
+       WHERE "run"."id" = $1 AND "run"."attempt" = $2`,
+      [run.id, run.attempt],
     );
-  if (connection?.account !== run.account) return undefined;
+  if (connection === undefined) throw new RunTakenError(run.id);
+  if (connection.account !== run.account) return { credentials: undefined, provenAt };
   try {
-    return openCredentials(services, connection);
+    return { credentials: openCredentials(services, connection), provenAt };
   } catch (error: unknown) {
-    if (error instanceof ConnectionFailedError) return undefined;
+    if (error instanceof ConnectionFailedError) return { credentials: undefined, provenAt };
     throw error;
   }
 }
@@ -137,5 +158,8 @@ async function sendAgainOrGiveUp(
 
 const UNKNOWN_FAILURE = 'The destination reported a failure that belongs to nobody of the batch.';
 const NEVER_DECIDED = 'The destination accepted the batch, but never said what became of it.';
-const NO_CREDENTIALS = 'The connection has no key any more that could ask what became of the batch.';
+const UNASKABLE = {
+  state: 'UNASKABLE',
+  detail: 'The connection has no key any more that could ask what became of the batch.',
+} as const;
 const DEADLINE_PASSED = 'The run reached its deadline before the destination said what became of the batch.';

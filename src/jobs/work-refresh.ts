@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js';
+import { isDatabaseAway } from '../database-errors.js';
 import { ExportRunState, ExportRunTrigger } from '../entities/export-run.js';
 import { ExportSchedule, Recurrence } from '../entities/export-schedule.js';
 import { Export, ExportSegment } from '../entities/export.js';
@@ -76,7 +77,8 @@ async function outcomeOf(
     const { memberCount } = await evaluateSegment(services, subjectId);
     return { state: RefreshStepState.SUCCEEDED, memberCount };
   } catch (error: unknown) {
-    if (error instanceof StoppingError) throw error;
+    // A database that was away says nothing about the segment: whoever takes the refresh up next evaluates it again.
+    if (error instanceof StoppingError || isDatabaseAway(error)) throw error;
     const isTold = error instanceof SluiceError;
     if (!isTold)
       services.logger.error({ segmentId: subjectId, err: error }, 'a segment could not be evaluated');

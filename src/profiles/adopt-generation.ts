@@ -1,4 +1,4 @@
-import type { EntityManager } from 'typeorm';
+import { IsNull, type EntityManager } from 'typeorm';
 import { Segment, SegmentGeneration, SegmentMember, SegmentSize } from '../entities/segment.js';
 
 /** A complete generation and what is known of it. */
@@ -18,7 +18,11 @@ export async function adoptGeneration(
 ): Promise<void> {
   // Counted here: profiles may have been removed while it was filled.
   const memberCount = await manager.countBy(SegmentMember, { generation });
-  const { affected } = await manager.update(SegmentGeneration, generation, { segmentId });
+  const { affected } = await manager.update(
+    SegmentGeneration,
+    { id: generation, segmentId: IsNull() },
+    { segmentId },
+  );
   if (affected === 0) throw new Error(`The generation ${generation} was removed while it was filled.`);
   await manager.update(Segment, segmentId, { generation, memberCount, evaluatedAt: at });
   await manager.insert(SegmentSize, { segmentId, at, memberCount, unparsedValues });

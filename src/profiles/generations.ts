@@ -1,9 +1,11 @@
-import { IsNull, type EntityManager } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import { dialectOf } from '../bulk-sql.js';
 import type { Clock } from '../clock.js';
 import type { Database } from '../database.js';
-import { SegmentGeneration, SegmentMember } from '../entities/segment.js';
+import { SegmentGeneration } from '../entities/segment.js';
+import { describeError } from '../errors.js';
 import { generationLane, NOTES_LANE } from '../lanes.js';
+import type { Logger } from '../logger.js';
 
 /**
  * The life of a generation, one complete set of a segment's members:
@@ -13,7 +15,8 @@ import { generationLane, NOTES_LANE } from '../lanes.js';
  * superseded  it has a segment, but is not that segment's current one: removed, unless a run that is being prepared
  *             still reads it;
  * abandoned   still filling, and who filled it has died: with the only process, whatever a start finds; where there are
- *             others, what did not grow for an hour.
+ *             others, what gave no sign of life for an hour. It is made nobody's, and so superseded, before it is removed:
+ *             nobody makes half of it current.
  *
  * Removing goes in small steps, members first and the row last, so that it can be taken up again after a crash.
  */
@@ -29,7 +32,7 @@ const CHUNK = 20_000;
 /** Makes a generation that nobody sees yet. */
 export async function beginGeneration(services: { database: Database; clock: Clock }): Promise<number> {
   return services.database.transact(async ({ manager }) => {
-    const generation = { segmentId: null, createdAt: new Date(services.clock.now()) };
+    const generation = { segmentId: null, aliveAt: new Date(services.clock.now()) };
     const { id } = await manager.save(SegmentGeneration, generation);
     return id;
   }, NOTES_LANE);
@@ -100,18 +103,51 @@ export async function removeAbandonedGenerations(services: GenerationServices): 
   await removeSupersededGenerations(services);
 }
 
-/** For where other processes may be filling generations: removes those that have not grown since it was last called. */
-export function createSweep(services: GenerationServices): () => Promise<void> {
-  const { database } = services;
-  let sizes = new Map<number, number>();
-  return async () => {
-    const before = sizes;
-    sizes = new Map();
-    for (const { id } of await database.reader.findBy(SegmentGeneration, { segmentId: IsNull() })) {
-      const size = await database.reader.countBy(SegmentMember, { generation: id });
-      if (before.get(id) === size) await removeGeneration(database, id);
-      else sizes.set(id, size);
+const SIGN_OF_LIFE_MS = 10 * 60_000;
+const HOUR_MS = 60 * 60_000;
+/** The segment of a generation that was given up: it is no segment's id. */
+const NOBODYS = '';
+
+/** Shows, until the signal aborts, that somebody fills the generation: a body may come as slowly as it likes. */
+export async function keepAlive(
+  {
+    database,
+    clock,
+    logger,
+  }: { readonly database: Database; readonly clock: Clock; readonly logger: Logger },
+  generation: number,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    try {
+      await clock.sleep(SIGN_OF_LIFE_MS, signal);
+    } catch (error: unknown) {
+      if (!signal.aborted) throw error;
+      return;
     }
+    const aliveAt = new Date(clock.now());
+    await database
+      .transact(
+        ({ manager }) => manager.update(SegmentGeneration, generation, { aliveAt }),
+        generationLane(generation),
+      )
+      .catch((error: unknown) => {
+        logger.warn({ reason: describeError(error) }, 'a segment that is being filled could not say so');
+      });
+  }
+}
+
+/** For where other processes may be filling generations: removes those whose filler has died. */
+export function createSweep(services: GenerationServices & { readonly clock: Clock }): () => Promise<void> {
+  const { database, clock } = services;
+  return async () => {
+    const before = new Date(clock.now() - HOUR_MS).toISOString();
+    await database.transact(({ manager }) =>
+      manager.query(
+        'UPDATE "segment_generations" SET "segmentId" = $1 WHERE "segmentId" IS NULL AND "createdAt" < $2',
+        [NOBODYS, before],
+      ),
+    );
     await removeSupersededGenerations(services);
   };
 }

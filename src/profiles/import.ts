@@ -8,6 +8,7 @@ import { BrokenBodyError } from './broken-body-error.js';
 import { csvRowReader } from './csv-rows.js';
 import {
   beginGeneration,
+  keepAlive,
   removeGeneration,
   removeSupersededGenerations,
   type GenerationServices,
@@ -91,6 +92,8 @@ async function importSegment(
 ): Promise<ImportReport> {
   refuseToFillDynamic(await findSegmentNamed(services, name));
   const segment = { name, generation: await beginGeneration(services) };
+  const filled = new AbortController();
+  void keepAlive(services, segment.generation, filled.signal);
   await using writer = writerFor(services, mode, segment);
   let removed: number;
   try {
@@ -100,6 +103,8 @@ async function importSegment(
   } catch (error: unknown) {
     await tidyUp(services, () => removeGeneration(services.database, segment.generation));
     throw error;
+  } finally {
+    filled.abort(new Error('The segment is filled, or never will be.'));
   }
   await tidyUp(services, () => removeSupersededGenerations(services));
   return writer.report(removed);

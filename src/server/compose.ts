@@ -103,7 +103,7 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
   const refresher = createRefresher({ ...refreshing, refreshQueue });
   // What a start would find, or a bell tell, if there were one process.
   const choresOfMany = [
-    createSweep({ database, pinnedGenerations }),
+    createSweep({ database, clock, pinnedGenerations }),
     () => cancelForgottenRuns({ database, clock, logger, queue, hub, metrics }),
     () => lapseConsents({ database, clock, logger, consentRules }),
   ].map((chore) => hourly(clock, chore));

@@ -6,14 +6,14 @@ const SMALL_BYTES = 128 * 1024;
 /**
  * Run once on the template of the tests' databases: notes how it is, so that `SELECT pristine.restore()` can make each copy
  * so again, in a tenth of the time that another copy takes. It answers false, and has done nothing, if more than rows has
- * changed: a table is gone, a trigger was added, a migration undone.
+ * changed: a table is gone, or another of the same name, a trigger was added, a migration undone.
  */
 export const NOTE_PRISTINE = `
   CREATE SCHEMA pristine;
 
   CREATE FUNCTION pristine.shape() RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(line, E'\\n' ORDER BY line COLLATE "C") FROM (
-      SELECT concat_ws(' ', class.oid::regclass, class.relkind, attname, format_type(atttypid, atttypmod), attnotnull,
+      SELECT concat_ws(' ', class.oid, class.oid::regclass, class.relkind, attname, format_type(atttypid, atttypmod), attnotnull,
         pg_get_expr(adbin, adrelid)) AS line
       FROM pg_class AS class
       LEFT JOIN pg_attribute ON attrelid = class.oid AND attnum > 0 AND NOT attisdropped

@@ -54,7 +54,13 @@ export function senseless(host: string, what: string): RetryLaterError {
   );
 }
 
-/** Why a contact was refused, as ActiveCampaign puts it, cut for the rows and screens in which it ends up. */
+/**
+ * Why a contact was refused, as ActiveCampaign puts it, cut for the rows and screens in which it ends up: without what
+ * Postgres refuses in text, NUL and half a character, which the cut can make.
+ */
 export function givenReason(reason: string): string {
-  return reason.slice(0, MAX_REASON_LENGTH) || 'ActiveCampaign gave no reason.';
+  return (
+    reason.slice(0, MAX_REASON_LENGTH).toWellFormed().replaceAll('\0', '\ufffd') ||
+    'ActiveCampaign gave no reason.'
+  );
 }
