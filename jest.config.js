@@ -72,6 +72,8 @@ export const WITH_ONE_OF_THEIR_OWN = [
   'postgres-crash',
   // The Postgres that the tests themselves get.
   'postgres',
+  // The wire, which only Postgres has.
+  'wire',
   // Both queues, each on what it needs.
   'queue',
   'queue-replicas',

@@ -54,15 +54,25 @@ export async function openPostgresWire(url: string, { logger }: { readonly logge
     opened.on('notification', ({ payload }) => {
       hearAll(payload ?? '');
     });
-    await opened.connect();
-    await opened.query(`LISTEN ${CHANNEL}`);
+    try {
+      await opened.connect();
+      await opened.query(`LISTEN ${CHANNEL}`);
+    } catch (error: unknown) {
+      await opened.end().catch(() => undefined);
+      throw error;
+    }
     client = opened;
     void watch(opened);
     flush();
   };
 
   const hearAll = (payload: string) => {
-    const [from, news] = JSON.parse(payload) as Message;
+    const message = parseMessage(payload);
+    if (message === undefined) {
+      logger.warn('somebody else tells things on our channel; they are passed over');
+      return;
+    }
+    const [from, news] = message;
     if (from === sender) return;
     for (const [topic, about] of news) for (const listener of listeners.get(topic) ?? []) listener(about);
   };
@@ -157,4 +167,14 @@ export async function openPostgresWire(url: string, { logger }: { readonly logge
       await last?.end();
     },
   };
+}
+
+/** Undefined: it is none of ours. */
+function parseMessage(payload: string): Message | undefined {
+  try {
+    const message: unknown = JSON.parse(payload);
+    return Array.isArray(message) && Array.isArray(message[1]) ? (message as unknown as Message) : undefined;
+  } catch {
+    return undefined;
+  }
 }

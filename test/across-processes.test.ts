@@ -167,3 +167,29 @@ describe('what happens in one process', () => {
     expect(world.api.log.some(({ msg }) => String(msg).includes('is up again'))).toBe(true);
   });
 });
+
+describe('a process with another secret key', () => {
+  it('says so in its log when it starts', async () => {
+    await using folder = await temporaryFolder();
+    await using sandbox = await startTestSandbox();
+    const start = (byte: number) =>
+      startSluice({
+        sandbox,
+        folder: folder.path,
+        env: { SLUICE_SECRET_KEY: Buffer.alloc(32, byte).toString('base64') },
+      });
+    const warned = ({ log }: Sluice) => log.filter(({ msg }) => String(msg).startsWith('stored API keys'));
+    {
+      await using first = await start(1);
+      await connectedConnection(first, sandbox);
+    }
+    {
+      await using same = await start(1);
+      expect(warned(same)).toEqual([]);
+    }
+    await using other = await start(2);
+    expect(warned(other)).toMatchObject([
+      { level: 40, why: expect.stringContaining('sealed with the secret key') as string },
+    ]);
+  });
+});

@@ -10,6 +10,7 @@ import { createLogger } from '../logger.js';
 import { ensureAdministrator, type FirstToken } from '../people/administrator.js';
 import { removeAbandonedGenerations, removeSupersededGenerations } from '../profiles/generations.js';
 import type { Services } from '../schema/services.js';
+import { problemWithKeys } from '../security/known-keys.js';
 import { compose, type Surroundings } from './compose.js';
 import { openDoors } from './doors.js';
 import { DOOR_LIMITS, type DoorLimits } from './limits.js';
@@ -26,6 +27,9 @@ export interface Server {
    */
   stop(): Promise<void>;
 }
+
+const KEYS_DIFFER =
+  'stored API keys cannot be read with the secret key of this process: give all processes the same SLUICE_SECRET_KEY';
 
 /** How long calls to destinations may still take at the end: an answer now saves sending a batch again. */
 const CALLS_GRACE_MS = 3_000;
@@ -86,6 +90,8 @@ export async function startServer(
   try {
     const administrator = await ensureAdministrator(services, config);
     await keepAuditEvents(services, config.auditRetentionDays);
+    const why = await problemWithKeys(services.database, services.secretBox);
+    if (why !== undefined) logger.warn({ why }, KEYS_DIFFER);
     // Before anything is sent: the statement may have changed, and a consent may have lapsed, since the last stop.
     await supersedeConsents(services);
     await lapseConsents(services);
