@@ -45,17 +45,31 @@ export const WITHOUT_DATABASE = [
 ];
 
 /**
- * Tests of what is refused, timed or paced before or after anything is stored: a database has no part in what they judge, so
- * they run on one.
+ * Tests of what is refused, timed, paced, let in or told whatever is stored: a database has no part in what they judge, so they
+ * run on one. Who may do what is one table, and how a program starts and is packed is the same with any DATABASE_URL; a Postgres
+ * has its own tests of both (replicas, image, queue-replicas).
  */
 export const ON_ANY_DATABASE = [
-  ...['crowds', 'guards', 'http', 'rates', 'requests', 'slow', 'sockets', 'websocket', 'hosts'].map(
-    (what) => `door-${what}`,
-  ),
+  ...[
+    'crowds',
+    'guards',
+    'hosts',
+    'http',
+    'process',
+    'rates',
+    'requests',
+    'slow',
+    'sockets',
+    'websocket',
+  ].map((what) => `door-${what}`),
   'hostile-destinations',
+  'oidc',
   'pace',
   'pace-recovery',
+  'permissions',
   'request-ids',
+  // It starts the program as the README says, which is on a file.
+  'tutorial',
 ];
 
 /** Tests that run once because they choose their database themselves. */
