@@ -18,6 +18,12 @@ import { createCommitIntent, type Intent, type Parcel } from './intents.js';
 import { handOver } from './send.js';
 
 /**
+ * Batches that have left, or are about to, and whose receipts are not stored yet: so many are sent again after a crash, at the
+ * most. As many as requests at once (turns.ts); where commits are slow, receipts would else pile up behind them.
+ */
+const MAX_LEAVING = 16;
+
+/**
  * Sends everything that the run has planned and follows everything up, until each batch is decided or nothing more may
  * be sent. Sending and asking go on side by side; the account's turns keep the pace.
  * @throws {ShutdownError} when the process stops; whatever else goes wrong in one of the batches.
@@ -99,6 +105,10 @@ export async function deliver(context: RunContext): Promise<void> {
   try {
     while (!sending.signal.aborted) {
       const seen = bell.count();
+      if (leaving >= MAX_LEAVING) {
+        await bell.after(seen);
+        continue;
+      }
       const parcel = await outbox.take();
       if (parcel !== undefined) {
         // One parcel at a time waits for its turn: the next is chosen only when this one has gone.
