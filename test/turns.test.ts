@@ -17,6 +17,7 @@ function account(limits = LIMITS) {
   return {
     clock,
     pace,
+    turns,
     begun,
     /** Asks for a turn; the request takes `lastsMs`. */
     ask: (
@@ -213,5 +214,98 @@ describe('the turns of an account', () => {
     await clock.pass(20_000);
     await Promise.all(requests);
     expect(begun).toEqual([0, 250, 4_001]);
+  });
+
+  describe('of two calls', () => {
+    /** A turn of two calls, whose calls take `lastsMs` each. */
+    const takeTwo = (
+      { clock, turns, begun }: Pick<ReturnType<typeof account>, 'clock' | 'turns' | 'begun'>,
+      name: string,
+      lastsMs: number,
+      calls: 1 | 2 = 2,
+    ) =>
+      turns.take(
+        { kind: 'PAIR', priority: () => 0, signal: new AbortController().signal },
+        async (second) => {
+          begun.push(`${name}1 ${clock.now() - START}`);
+          await clock.sleep(lastsMs);
+          if (calls === 1 || !second()) return `${name} once`;
+          begun.push(`${name}2 ${clock.now() - START}`);
+          await clock.sleep(lastsMs);
+          return `${name} twice`;
+        },
+      );
+
+    it('let nobody begin between the two, and both count', async () => {
+      const ours = account();
+      const { ask, clock, begun } = ours;
+      const turns = [ask('q1', { kind: 'CALL', lastsMs: 100 }), takeTwo(ours, 'p', 100), ask('a'), ask('b')];
+      turns.push(ask('q2', { kind: 'CALL' }));
+      await clock.pass(10_000);
+      await Promise.all(turns);
+      expect(begun).toEqual(['q1 0', 'a 250', 'p1 500', 'p2 600', 'b 1000', 'q2 1250']);
+    });
+
+    it('let nobody begin who was preparing already', async () => {
+      const ours = account({ ...LIMITS, callIntervalMs: 2, batchIntervalMs: 5 });
+      const { clock, turns, begun } = ours;
+      const request = {
+        kind: 'BATCH',
+        priority: () => 0,
+        signal: new AbortController().signal,
+        prepare: () => clock.sleep(12),
+      } as const;
+      const ask = () => turns.take(request, () => Promise.resolve(begun.push(`b ${clock.now() - START}`)));
+      const asked: Promise<unknown>[] = [ask(), ask()];
+      asked.push(takeTwo(ours, 'p', 40), ask(), ask());
+      await clock.pass(5_000);
+      await Promise.all(asked);
+      const first = begun.findIndex((line) => line.startsWith('p1'));
+      expect(begun[first + 1]).toMatch(/^p2/);
+      expect(begun).toHaveLength(6);
+    });
+
+    it('begin when the quota has room for both, and keep it however long the first takes', async () => {
+      const ours = account();
+      const { ask, clock, begun } = ours;
+      const turns: Promise<string>[] = [];
+      for (let n = 0; n < 4; n += 1) turns.push(ask(`q${n}`, { kind: 'CALL', lastsMs: 5_000 }));
+      turns.push(takeTwo(ours, 'p', 300));
+      await clock.pass(20_000);
+      await Promise.all(turns);
+      // Four of five are under way: only when the first has ended and a second has passed there is room for two.
+      expect(begun.slice(4)).toEqual(['p1 6001', 'p2 6301']);
+    });
+
+    it('hold nobody back when there is no second call, or the first fails', async () => {
+      const ours = account();
+      const { ask, clock, begun, turns } = ours;
+      const request = { kind: 'PAIR', priority: () => 0, signal: new AbortController().signal } as const;
+      const failing = turns.take(request, () => Promise.reject(new Error('broken'))).catch(() => 'broken');
+      const asked = [failing, takeTwo(ours, 'p', 100, 1), ask('q', { kind: 'CALL' })];
+      await clock.pass(5_000);
+      expect(await Promise.all(asked)).toEqual(['broken', 'p once', 'q']);
+      expect(begun).toEqual(['p1 250', 'q 500']);
+    });
+
+    it('let the next two begin behind them, and hold the others for these as well', async () => {
+      const ours = account();
+      const { ask, clock, begun } = ours;
+      // The second call of the first turn is still under way while the second turn holds.
+      const asked = [takeTwo(ours, 'p', 400), takeTwo(ours, 'r', 1_000), ask('q', { kind: 'CALL' })];
+      await clock.pass(10_000);
+      await Promise.all(asked);
+      expect(begun.map((line) => line.split(' ')[0])).toEqual(['p1', 'p2', 'r1', 'r2', 'q']);
+    });
+
+    it('make no second call once the destination has asked to be left alone', async () => {
+      const ours = account();
+      const { clock, pace } = ours;
+      const turn = takeTwo(ours, 'p', 100);
+      await clock.pass(50);
+      pace.pauseUntil(START + 30_000);
+      await clock.pass(100);
+      expect(await turn).toBe('p once');
+    });
   });
 });

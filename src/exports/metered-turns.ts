@@ -7,9 +7,13 @@ export function meteredTurns(turns: Turns, metrics: AccountMetrics, clock: Clock
   return {
     take: (request, perform) => {
       const wishedAt = clock.now();
-      return turns.take(request, () => {
-        metrics.begun(request.kind, clock.now() - wishedAt);
-        return perform();
+      return turns.take(request, (second) => {
+        metrics.begun(request.kind === 'PAIR' ? 'CALL' : request.kind, clock.now() - wishedAt);
+        return perform(() => {
+          const mayBegin = second();
+          if (mayBegin) metrics.begun('CALL', 0);
+          return mayBegin;
+        });
       });
     },
   };

@@ -3,6 +3,9 @@ import type { DestinationLimits, Quota } from '../destinations/destination.js';
 /** What a request costs: a batch of several contacts, a batch of one, or any other call. */
 export type RequestKind = 'BATCH' | 'SINGLE' | 'CALL';
 
+/** What can wait for a turn. PAIR: two calls in one turn, the second right after the answer to the first. */
+export type TurnKind = RequestKind | 'PAIR';
+
 /**
  * When an account may be called next. Three rules for each of its quotas, in which every single is a batch too, and
  * every batch a call:
@@ -26,14 +29,15 @@ export type RequestKind = 'BATCH' | 'SINGLE' | 'CALL';
 export interface Pace {
   /**
    * The first moment (ms since 1970) at which a request of this kind may begin, as far as is known now; Infinity when
-   * that depends on requests that are still under way.
+   * that depends on requests that are still under way. A PAIR may begin when the quota has room for both of its calls:
+   * if no other request begins meanwhile, the second may begin at any time after the first.
    */
-  readonly earliest: (kind: RequestKind) => number;
+  readonly earliest: (kind: TurnKind) => number;
   /**
    * The same, if these requests begin before it, from now on: at the latest, so that who keeps to it keeps the pace.
    * @param ahead requests that are about to begin.
    */
-  readonly earliestBehind: (ahead: readonly RequestKind[], kind: RequestKind, now: number) => number;
+  readonly earliestBehind: (ahead: readonly TurnKind[], kind: TurnKind, now: number) => number;
   /** Notes that a request begins at `now`. To be told when it has ended: until then it counts. */
   readonly spend: (kind: RequestKind, now: number) => Ended;
   /**
@@ -41,6 +45,8 @@ export interface Pace {
    * when it did so is refused along with it; that counts as one refusal.
    */
   readonly pauseUntil: (until: number) => void;
+  /** Until when nothing begins because the destination asked for it; in the past, or -Infinity: it does not now. */
+  readonly restsUntil: () => number;
   /** The part of the full pace that the account is called at now: 1, or less after refusals. */
   readonly share: (now: number) => number;
 }
@@ -104,16 +110,22 @@ export function createPace(limits: DestinationLimits, past: readonly PastRequest
   }
 
   return {
-    earliest: (kind) => Math.max(pausedUntil, ...LANES_OF[kind].map((lane) => lanes[lane].earliest())),
+    earliest: (kind) =>
+      Math.max(pausedUntil, ...LANES_OF[kind].map((lane) => lanes[lane].earliest(requestsOf(kind)))),
     earliestBehind: (ahead, kind, now) => {
       const behind = LANES_OF[kind].map((lane) => {
-        const before = ahead.filter((other) => LANES_OF[other].includes(lane)).length;
-        return lanes[lane].earliestBehind(before, now);
+        const before = ahead.filter((other) => LANES_OF[other].includes(lane)).map(requestsOf);
+        return lanes[lane].earliestBehind(
+          before.reduce((sum, requests) => sum + requests, 0),
+          now,
+          requestsOf(kind),
+        );
       });
       return Math.max(pausedUntil, ...behind);
     },
     spend,
     share: shareAt,
+    restsUntil: () => pausedUntil,
     pauseUntil: (until) => {
       const isSoon = begunAt - pausedUntil < SOON_WINDOWS * minuteMs;
       if (isSoon && begun > 1) {
@@ -127,17 +139,23 @@ export function createPace(limits: DestinationLimits, past: readonly PastRequest
 }
 
 /** The quotas that a request uses up. */
-const LANES_OF: Record<RequestKind, readonly RequestKind[]> = {
+const LANES_OF: Record<TurnKind, readonly RequestKind[]> = {
   CALL: ['CALL'],
+  PAIR: ['CALL'],
   BATCH: ['CALL', 'BATCH'],
   SINGLE: ['CALL', 'BATCH', 'SINGLE'],
 };
 
+function requestsOf(kind: TurnKind): number {
+  return kind === 'PAIR' ? 2 : 1;
+}
+
 /** One quota, as it stands. */
 interface Lane {
-  readonly earliest: () => number;
+  /** @param room how many requests the quota must have room for then. */
+  readonly earliest: (room: number) => number;
   /** When as many others are to begin before, from now on. */
-  readonly earliestBehind: (before: number, now: number) => number;
+  readonly earliestBehind: (before: number, now: number, room: number) => number;
   readonly begin: (now: number, share: number) => Ended;
   /** The grid begins anew then, if it is not later anyway. */
   readonly rest: (until: number) => void;
@@ -153,15 +171,23 @@ function createLane(quota: Quota, intervalMs: number, minGap: number): Lane {
 
   const firstToEnd = () => Math.min(...counting.map(({ until }) => until));
 
-  const earliest = () => Math.max(slotAt, gapEndsAt, counting.length < quota.calls ? 0 : firstToEnd());
+  /** When the quota has room for so many. A quota that is smaller than that is used up by the first of them. */
+  const roomAt = (room: number) => {
+    const tooMany = counting.length + Math.min(room, quota.calls) - quota.calls;
+    if (tooMany <= 0) return 0;
+    const ends = counting.map(({ until }) => until).sort((a, b) => a - b);
+    return ends[tooMany - 1] ?? Infinity;
+  };
+
+  const earliest = (room: number) => Math.max(slotAt, gapEndsAt, roomAt(room));
 
   return {
     earliest,
 
-    earliestBehind: (before, now) => {
-      if (before === 0) return earliest();
+    earliestBehind: (before, now, room) => {
+      if (before === 0) return earliest(room);
       const stillCounting = counting.filter(({ until }) => until > now);
-      const isFull = stillCounting.length + before >= quota.calls;
+      const isFull = stillCounting.length + before + room > quota.calls;
       return isFull ? Infinity : Math.max(slotAt, gapEndsAt, now) + before * intervalMs;
     },
 

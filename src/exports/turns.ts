@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.js';
-import type { Ended, Pace, RequestKind } from './pace.js';
+import type { Ended, Pace, TurnKind } from './pace.js';
 
 /** A request that waits for its turn. */
 export interface TurnRequest {
-  readonly kind: RequestKind;
+  readonly kind: TurnKind;
   /**
    * Lower goes first; asked again whenever a turn is given, because it changes while a run goes on. Requests with the same
    * function and kind go in the order in which they came.
@@ -22,11 +22,20 @@ export interface TurnRequest {
 /** Gives the turns of one account to the requests of all its runs. */
 export interface Turns {
   /**
-   * Waits until the account's pace allows the request and nobody more urgent waits, then performs it.
+   * Waits until the account's pace allows the request and nobody more urgent waits, then performs it. A turn of two
+   * calls (kind PAIR) begins when the quota has room for both, and no other request of the account begins before the
+   * second one, or before the turn ends without a second one.
+   * @param perform makes the request. In a turn of two calls it asks `second` right before the second one begins.
    * @throws the signal's reason if it aborts before the turn came; a request that has begun is not broken off.
    */
-  readonly take: <T>(request: TurnRequest, perform: () => Promise<T>) => Promise<T>;
+  readonly take: <T>(request: TurnRequest, perform: (second: Second) => Promise<T>) => Promise<T>;
 }
+
+/**
+ * Notes that the first call of a turn was answered and the second begins now, so that both count against the quota.
+ * @returns false if the second must not begin, because the destination has asked to be left alone since the first began.
+ */
+export type Second = () => boolean;
 
 /** Requests under way at once: enough to hide latency, few enough to stop quickly. */
 const MAX_IN_FLIGHT = 16;
@@ -51,12 +60,20 @@ interface Waiter extends TurnRequest {
   readonly give: (at: number) => void;
 }
 
+interface Turn {
+  /** When its request may begin. */
+  readonly at: number;
+  readonly waiter: Waiter;
+}
+
 export function createTurns(pace: Pace, clock: Clock): Turns {
   const waiting = createQueue();
   let inFlight = 0;
   let batchesInARow = 0;
   /** Who has a turn and has not begun yet. */
-  const preparing: RequestKind[] = [];
+  const preparing: TurnKind[] = [];
+  /** The turn of two calls whose second call has not begun: until then nobody else gets a turn. */
+  let holder: Waiter | undefined;
   /** How long preparing takes, on average: turns come this much earlier, so that it does not slow the pace down. */
   let preparingMs = 0;
   let alarm: AbortController | undefined;
@@ -67,10 +84,12 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
     alarm = undefined;
     const now = clock.now();
     for (let first = waiting.first(); inFlight < MAX_IN_FLIGHT && first.length > 0; first = waiting.first()) {
+      if (holder !== undefined) return;
       const readyAt = {
         BATCH: pace.earliestBehind(preparing, 'BATCH', now),
         SINGLE: pace.earliestBehind(preparing, 'SINGLE', now),
         CALL: pace.earliestBehind(preparing, 'CALL', now),
+        PAIR: pace.earliestBehind(preparing, 'PAIR', now),
       };
       const lead = preparing.length > 0 ? TOGETHER_MS : preparingMs;
       const turnAt = ({ kind, prepare }: Waiter) => readyAt[kind] - (prepare === undefined ? 0 : lead);
@@ -82,8 +101,11 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
         if (preparing.length === 0) wakeAt(Math.min(...first.map(turnAt)));
         return;
       }
+      // Those who are preparing would begin between its calls: their begin gives the next turn.
+      if (next.kind === 'PAIR' && preparing.length > 0) return;
+      if (next.kind === 'PAIR') holder = next;
       waiting.delete(next);
-      batchesInARow = next.kind === 'CALL' ? 0 : batchesInARow + 1;
+      batchesInARow = isQuestion(next.kind) ? 0 : batchesInARow + 1;
       inFlight += 1;
       preparing.push(next.kind);
       next.give(readyAt[next.kind]);
@@ -100,7 +122,7 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
   };
 
   const turn = (request: TurnRequest) =>
-    new Promise<number>((resolve, reject) => {
+    new Promise<Turn>((resolve, reject) => {
       const giveUp = () => {
         waiting.delete(waiter);
         reject(request.signal.reason as Error);
@@ -109,7 +131,7 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
         ...request,
         give: (at) => {
           request.signal.removeEventListener('abort', giveUp);
-          resolve(at);
+          resolve({ at, waiter });
         },
       };
       if (request.signal.aborted) {
@@ -134,33 +156,50 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
     } finally {
       preparing.splice(preparing.indexOf(request.kind), 1);
     }
-    const ended = pace.spend(request.kind, clock.now());
+    const ended = spend(request.kind);
     give();
     return ended;
   };
 
+  const spend = (kind: TurnKind): Ended => pace.spend(kind === 'PAIR' ? 'CALL' : kind, clock.now());
+
   return {
     take: async (request, perform) => {
-      const at = await turn(request);
+      const { at, waiter } = await turn(request);
       let ended: Ended | undefined;
+      const letOthers = () => {
+        if (holder === waiter) holder = undefined;
+        give();
+      };
+      const second = () => {
+        if (pace.restsUntil() > clock.now()) return false;
+        ended?.(clock.now());
+        ended = spend('CALL');
+        letOthers();
+        return true;
+      };
       try {
         ended = await begin(request, at);
-        return await perform();
+        return await perform(second);
       } finally {
         ended?.(clock.now());
         inFlight -= 1;
-        give();
+        letOthers();
       }
     },
   };
 }
 
+function isQuestion(kind: TurnKind): boolean {
+  return kind === 'CALL' || kind === 'PAIR';
+}
+
 /** Thousands can wait; only the first of each run and kind are ever compared. */
 function createQueue() {
-  const lines = new Map<TurnRequest['priority'], Map<RequestKind, Set<Waiter>>>();
+  const lines = new Map<TurnRequest['priority'], Map<TurnKind, Set<Waiter>>>();
   return {
     add: (waiter: Waiter) => {
-      const kinds = lines.get(waiter.priority) ?? new Map<RequestKind, Set<Waiter>>();
+      const kinds = lines.get(waiter.priority) ?? new Map<TurnKind, Set<Waiter>>();
       lines.set(waiter.priority, kinds);
       const line = kinds.get(waiter.kind) ?? new Set();
       kinds.set(waiter.kind, line.add(waiter));
@@ -183,7 +222,7 @@ function firstOf(line: ReadonlySet<Waiter>): Waiter[] {
 
 /** The least is left to do for it; of as many, what is to go first. */
 function mostUrgent(waiters: readonly Waiter[], first: 'BATCHES' | 'QUESTIONS'): Waiter | undefined {
-  const rank = ({ kind }: Waiter) => ((kind === 'CALL') === (first === 'QUESTIONS') ? 0 : 1);
+  const rank = ({ kind }: Waiter) => (isQuestion(kind) === (first === 'QUESTIONS') ? 0 : 1);
   return waiters.reduce<Waiter | undefined>((best, waiter) => {
     if (best === undefined) return waiter;
     const difference = waiter.priority() - best.priority() || rank(waiter) - rank(best);
