@@ -3,6 +3,7 @@ import { Column, Entity, Index, PrimaryColumn, PrimaryGeneratedColumn } from 'ty
 /** What one export has delivered to one list of one account. Another list is another ledger: everybody is new there. */
 @Entity('ledgers')
 @Index('ledgers_export_account_list', ['exportId', 'account', 'listId'], { unique: true })
+@Index('ledgers_account_list', ['account', 'listId'])
 export class Ledger {
   @PrimaryGeneratedColumn('increment', { type: 'integer' })
   id!: number;

@@ -9,7 +9,7 @@ import { insertBatches, newBatch, planBatch, writeBatches } from './batch-rows.j
 import { prove } from './call-destination.js';
 import { lookElsewhere } from './compare.js';
 import { transactAs } from './fence.js';
-import { placeOf } from './ledger.js';
+import { placeOf, type LedgerPlace } from './ledger.js';
 import { isHeldByAnotherRun, type PlannedEntry } from './planned.js';
 import { endSending, SendingEndedError, type RunContext } from './run-context.js';
 
@@ -68,8 +68,11 @@ async function intentsOf(
   const proof = await prove(manager, context);
   if ('problem' in proof) return parcels.map(() => proof);
   const intents = new Map<Parcel, Intent>();
+  // Nobody changes the exports to the list within the transaction: they are read once, for the first removals.
+  let place: Promise<LedgerPlace> | undefined;
+  const placeNow = () => (place ??= placeOf(manager, context.run));
   for (const parcel of parcels) {
-    const obstacle = await obstacleTo(context, transaction, parcel);
+    const obstacle = await obstacleTo(context, transaction, parcel, placeNow);
     if (obstacle !== undefined) intents.set(parcel, obstacle);
   }
   const free = parcels.filter((parcel) => !intents.has(parcel));
@@ -86,12 +89,13 @@ async function obstacleTo(
   context: RunContext,
   transaction: Transaction,
   { batch, entries }: Parcel,
+  placeNow: () => Promise<LedgerPlace>,
 ): Promise<Intent | undefined> {
   const { run, services } = context;
   if (context.hasCompany() && (await isHeldByAnotherRun(transaction.manager, run, entries))) {
     return { held: true };
   }
-  const wantedElsewhere = await leaversWantedElsewhere(context, transaction, entries);
+  const wantedElsewhere = await leaversWantedElsewhere(transaction, entries, placeNow);
   if (wantedElsewhere.length === 0) return undefined;
   const now = new Date(services.clock.now());
   return { batch: batch ?? (await planBatch(transaction, run, entries, now)), wantedElsewhere };
@@ -127,13 +131,13 @@ async function noteIntents(
 
 /** Since the run prepared, another run may have planned for these addresses. */
 async function leaversWantedElsewhere(
-  { run }: RunContext,
   { manager }: Transaction,
   entries: readonly PlannedEntry[],
+  placeNow: () => Promise<LedgerPlace>,
 ): Promise<PlannedEntry[]> {
   const leavers = entries.filter(({ task }) => task === LedgerTask.REMOVE);
   if (leavers.length === 0) return [];
-  const { neighbours } = await placeOf(manager, run);
+  const { neighbours } = await placeNow();
   const keys = leavers.map(({ emailKey }) => emailKey);
   const elsewhere = await lookElsewhere(manager, neighbours, keys);
   return leavers.filter(({ emailKey }) => elsewhere.get(emailKey)?.keeps);

@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import { dialectOf, execute } from '../bulk-sql.js';
 import type { Scanner } from '../database.js';
 import type { ExportRun } from '../entities/export-run.js';
-import { Export, type LeaverPolicy } from '../entities/export.js';
+import type { DestinationList, LeaverPolicy } from '../entities/export.js';
 import { AS_WANTED, Ledger, LedgerTask, Standing } from '../entities/ledger.js';
 import type { NextEntry } from './differences.js';
 import { transactAs, type Tenant } from './fence.js';
@@ -37,20 +37,49 @@ export async function ledgerOf(manager: EntityManager, run: ExportRun): Promise<
   return (await manager.findOneBy(Ledger, key)) ?? (await manager.save(Ledger, manager.create(Ledger, key)));
 }
 
-/** The ledger of an export's list, if there is one, with those of the other exports to the same list. */
+/**
+ * The ledger of an export's list, if there is one, with those of the other exports to the same list: one statement,
+ * however many there are. A ledger whose export was removed is no neighbour.
+ */
 export async function placeOf(
   manager: EntityManager,
   { exportId, account, listId }: Pick<ExportRun, 'exportId' | 'account' | 'listId'>,
 ): Promise<LedgerPlace> {
-  const ledgers = await manager.findBy(Ledger, { account, listId });
-  const neighbours: Neighbour[] = [];
-  for (const ledger of ledgers.filter((other) => other.exportId !== exportId)) {
-    const other = await manager.findOneBy(Export, { id: ledger.exportId });
-    if (other === null) continue;
-    const attached = other.connectionId !== null && other.account === account && other.list.id === listId;
-    neighbours.push({ ledgerId: ledger.id, exportId: other.id, attached, policy: other.leavers });
-  }
-  return { ledgerId: ledgers.find((ledger) => ledger.exportId === exportId)?.id ?? null, neighbours };
+  const rows = await manager.query<PlaceRow[]>(
+    `SELECT "ledgers"."id" AS "ledgerId", "ledgers"."exportId", "export"."id" AS "present",
+       "export"."connectionId", "export"."account", "export"."list", "export"."leavers" AS "policy"
+     FROM "ledgers" LEFT JOIN "exports" AS "export" ON "export"."id" = "ledgers"."exportId"
+     WHERE "ledgers"."account" = $1 AND "ledgers"."listId" = $2 ORDER BY "ledgers"."id"`,
+    [account, listId],
+  );
+  const isHere = (row: PlaceRow) => row.account === account && listIdOf(row) === listId;
+  return {
+    ledgerId: rows.find((row) => row.exportId === exportId)?.ledgerId ?? null,
+    neighbours: rows
+      .filter((row) => row.exportId !== exportId && row.present !== null)
+      .map((row) => ({
+        ledgerId: row.ledgerId,
+        exportId: row.exportId,
+        attached: row.connectionId !== null && isHere(row),
+        policy: row.policy,
+      })),
+  };
+}
+
+/** A ledger with its export as it is now; null: there is none any more. */
+interface PlaceRow {
+  readonly ledgerId: number;
+  readonly exportId: string;
+  readonly present: string | null;
+  readonly connectionId: string | null;
+  readonly account: string | null;
+  /** A DestinationList as JSON. */
+  readonly list: string;
+  readonly policy: LeaverPolicy;
+}
+
+function listIdOf({ list }: PlaceRow): string {
+  return (JSON.parse(list) as DestinationList).id;
 }
 
 /**
