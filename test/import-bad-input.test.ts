@@ -179,6 +179,14 @@ describe('a line that cannot be used', () => {
   it('takes an empty list of profiles when there is a header', async () => {
     const { status, report } = await door.put('id,a\n');
     expect(status).toBe(200);
-    expect(report).toEqual({ received: 0, stored: 0, unchanged: 0, rejected: 0, removed: 0, errors: [] });
+    expect(report).toEqual({
+      received: 0,
+      stored: 0,
+      unchanged: 0,
+      rejected: 0,
+      removed: 0,
+      errors: [],
+      warnings: [],
+    });
   });
 });

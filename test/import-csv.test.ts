@@ -14,7 +14,15 @@ describe('an import of CSV', () => {
   it('stores every row under its id, and the id is no attribute', async () => {
     const { status, report } = await door.put('id,email,name\n1,a@x.com,Ann\n2,b@x.com,Bob\n');
     expect(status).toBe(200);
-    expect(report).toEqual({ received: 2, stored: 2, unchanged: 0, rejected: 0, removed: 0, errors: [] });
+    expect(report).toEqual({
+      received: 2,
+      stored: 2,
+      unchanged: 0,
+      rejected: 0,
+      removed: 0,
+      errors: [],
+      warnings: [],
+    });
     expect(await door.profiles()).toEqual({
       1: { email: 'a@x.com', name: 'Ann' },
       2: { email: 'b@x.com', name: 'Bob' },

@@ -13,7 +13,15 @@ describe('an import of NDJSON', () => {
     const { report } = await door.putNdjson(
       '{"id":7,"name":"Ann","age":41,"score":1.5,"vip":true,"phone":null}\n\n{"id":"b","name":""}',
     );
-    expect(report).toEqual({ received: 2, stored: 2, unchanged: 0, rejected: 0, removed: 0, errors: [] });
+    expect(report).toEqual({
+      received: 2,
+      stored: 2,
+      unchanged: 0,
+      rejected: 0,
+      removed: 0,
+      errors: [],
+      warnings: [],
+    });
     expect(await door.profiles()).toEqual({
       7: { name: 'Ann', age: '41', score: '1.5', vip: 'true', phone: '' },
       b: { name: '' },

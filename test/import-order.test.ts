@@ -29,6 +29,7 @@ describe('an import of ids in an order that has nothing to do with their own', (
     expect(report).toEqual({
       ...{ received: 2 * IDS + 1, stored: 2 * IDS, unchanged: 0, rejected: 1, removed: 0 },
       errors: [{ line: IDS + 2, message: 'it has 4 fields, but the header row names 3' }],
+      warnings: [],
     });
     const profiles = Object.values(await door.profiles());
     expect(profiles).toHaveLength(IDS);

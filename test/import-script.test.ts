@@ -55,6 +55,7 @@ describe('npm run import', () => {
     expect(JSON.parse(output)).toEqual({
       ...{ received: 1, stored: 1, unchanged: 0, rejected: 0, removed: 0 },
       errors: [],
+      warnings: [],
     });
     expect(code).toBe(0);
   });

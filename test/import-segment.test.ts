@@ -29,7 +29,15 @@ describe('an import into a segment', () => {
   it('counts who left, and deletes nobody', async () => {
     await put('id,a\n1,x\n2,y\n3,z\n');
     const { report } = await put('id,a\n3,z\n4,q\n');
-    expect(report).toEqual({ received: 2, stored: 1, unchanged: 1, rejected: 0, removed: 2, errors: [] });
+    expect(report).toEqual({
+      received: 2,
+      stored: 1,
+      unchanged: 1,
+      rejected: 0,
+      removed: 2,
+      errors: [],
+      warnings: [],
+    });
     expect(await door.members('all')).toEqual(['3', '4']);
     expect(Object.keys(await door.profiles())).toEqual(['1', '2', '3', '4']);
   });

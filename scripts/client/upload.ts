@@ -31,6 +31,7 @@ export interface ImportReport {
   readonly rejected: number;
   readonly removed: number;
   readonly errors: readonly { readonly line: number; readonly message: string }[];
+  readonly warnings: readonly string[];
 }
 
 /** The server refused the file, or it broke off; the report, if there is one, says what is stored all the same. */

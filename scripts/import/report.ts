@@ -29,6 +29,7 @@ export function describeReport(
     '',
     `  ${mark} ${headline}`,
     ...describeErrors(report),
+    ...report.warnings.map((warning) => `  ${styleText('yellow', '!', { stream: output })} ${warning}`),
     '',
   ].join('\n');
 }

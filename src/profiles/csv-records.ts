@@ -3,8 +3,10 @@ import { MAX_RECORD_BYTES } from './text-blocks.js';
 
 /** One record of a CSV file. With a `problem`, the fields are those in front of it. */
 export interface CsvRecord {
-  /** The line on which it starts, from 1. */
+  /** The line on which it begins, from 1. */
   readonly line: number;
+  /** Whether a quoted field of the record has a line break, so that it ends on a later line. */
+  readonly spansLines: boolean;
   readonly fields: string[];
   readonly problem?: string;
 }
@@ -13,9 +15,9 @@ export interface CsvRecord {
  * Splits CSV text into records by RFC 4180: commas, CRLF or LF, quoted fields with commas, line ends and doubled quotes.
  * Empty lines are passed over. Spaces belong to their field.
  *
- * Where a record breaks the rules of quoting, it is given up, and reading goes on at the line after the offending
- * quote: one bad line costs itself, and never is the inside of a quoted field taken for records. (See docs/adr/020 for
- * why this is no library.)
+ * A record that breaks the rules of quoting is given up. It is still read to its end, so that the inside of a quoted
+ * field is never taken for records. A given-up record that spans lines may have swallowed other records: whoever reads
+ * must trust nothing from there on. (See docs/adr/020 for why this is no library.)
  */
 export class CsvRecords {
   private line = 1;
@@ -25,19 +27,27 @@ export class CsvRecords {
   /** @param text whole lines: it ends with a line feed, and so does every record. */
   read(text: string): CsvRecord[] {
     if (this.open.length > MAX_RECORD_BYTES) throw this.unclosed('within 8 MB');
+    if (this.open !== '' && !text.includes('"')) {
+      // Nothing here can end the quoted field. Reading it again with every block would take quadratic time.
+      this.open += text;
+      return [];
+    }
     const input = this.open + text;
     if (!input.includes('"')) return this.readPlain(input);
     const records: CsvRecord[] = [];
     const scan: Scan = { input, at: 0, comma: -1, lineFeed: -1 };
     while (scan.at < input.length) {
       const start = scan.at;
-      const record = readRecord(scan, this.line);
+      const record = readRecord(scan);
       if (record === undefined) {
         this.open = input.slice(start);
         return records;
       }
-      this.line += countLineFeeds(input, start, scan.at);
-      if (!isBlank(input, start, scan.at)) records.push(record);
+      const lines = countLineFeeds(input, start, scan.at);
+      if (!isBlank(input, start, scan.at)) {
+        records.push({ ...record, line: this.line, spansLines: lines > 1 });
+      }
+      this.line += lines;
     }
     this.open = '';
     return records;
@@ -55,7 +65,7 @@ export class CsvRecords {
     lines.pop();
     for (const text of lines) {
       const record = withoutReturn(text);
-      if (record !== '') records.push({ line: this.line, fields: record.split(',') });
+      if (record !== '') records.push({ line: this.line, spansLines: false, fields: record.split(',') });
       this.line += 1;
     }
     return records;
@@ -77,49 +87,37 @@ interface Scan {
   lineFeed: number;
 }
 
+type ReadRecord = Pick<CsvRecord, 'fields' | 'problem'>;
+
 /** Reads the record at `scan.at` and moves behind it; undefined when its end is not there yet. */
-function readRecord(scan: Scan, line: number): CsvRecord | undefined {
+function readRecord(scan: Scan): ReadRecord | undefined {
   const { input } = scan;
   const fields: string[] = [];
+  let problem: string | undefined;
   for (;;) {
     const from = scan.at;
-    if (input[from] === '"') {
-      const close = closingQuote(input, from + 1);
-      if (close === -1) return undefined;
-      scan.at = close + 1;
-      lookAhead(scan);
-      // Only a comma or a line end may follow a closing quote.
-      const isLast =
-        scan.lineFeed === close + 1 || (scan.lineFeed === close + 2 && input[close + 1] === '\r');
-      if (!isLast && scan.comma !== close + 1) {
-        return giveUp(scan, { line, fields, problem: 'there is text behind a closing quote' });
-      }
-      fields.push(input.slice(from + 1, close).replaceAll('""', '"'));
-      scan.at = (isLast ? scan.lineFeed : scan.comma) + 1;
-      if (isLast) return { line, fields };
-    } else {
-      lookAhead(scan);
-      const isLast = scan.lineFeed < scan.comma;
-      const end = isLast ? scan.lineFeed : scan.comma;
-      const field = input.slice(from, end);
-      if (field.includes('"')) {
-        return giveUp(scan, { line, fields, problem: 'there is a quote in a field that is not quoted' });
-      }
-      scan.at = end + 1;
-      fields.push(isLast ? withoutReturn(field) : field);
-      if (isLast) return { line, fields };
+    const isQuoted = input[from] === '"';
+    const close = isQuoted ? closingQuote(input, from + 1) : -1;
+    if (isQuoted && close === -1) return undefined;
+    if (isQuoted) scan.at = close + 1;
+    lookAhead(scan);
+    const isLast = scan.lineFeed < scan.comma;
+    const end = isLast ? scan.lineFeed : scan.comma;
+    const rest = isLast ? withoutReturn(input.slice(scan.at, end)) : input.slice(scan.at, end);
+    scan.at = end + 1;
+    // Only a comma or a line end may follow a closing quote.
+    if (isQuoted && rest !== '') problem ??= 'there is text behind a closing quote';
+    if (!isQuoted && rest.includes('"')) problem ??= 'there is a quote in a field that is not quoted';
+    if (problem === undefined) {
+      fields.push(isQuoted ? input.slice(from + 1, close).replaceAll('""', '"') : rest);
     }
+    if (isLast) return problem === undefined ? { fields } : { fields, problem };
   }
 }
 
 function lookAhead(scan: Scan): void {
   if (scan.comma < scan.at) scan.comma = indexOrEnd(scan.input, ',', scan.at);
   if (scan.lineFeed < scan.at) scan.lineFeed = indexOrEnd(scan.input, '\n', scan.at);
-}
-
-function giveUp(scan: Scan, record: CsvRecord): CsvRecord {
-  scan.at = scan.lineFeed + 1;
-  return record;
 }
 
 /** The quote that ends the field, which is the first that is not doubled; -1 when there is none. */

@@ -1,6 +1,7 @@
 import type { Attributes } from '../entities/profile.js';
 import { BadInputError } from '../errors.js';
 import { trimAscii } from '../names.js';
+import { BrokenBodyError } from './broken-body-error.js';
 import { CsvRecords, type CsvRecord } from './csv-records.js';
 import type { Row, RowReader } from './row.js';
 import {
@@ -17,26 +18,44 @@ interface Header {
   readonly idIndex: number;
 }
 
-/** Understands CSV with a header row. A file whose header is wrong is refused as a whole, before anything is stored. */
+/**
+ * Understands CSV with a header row. A file whose header is wrong is refused as a whole, before anything is stored.
+ *
+ * A record that cannot be taken costs only itself if it stands on one line. If it spans lines, a quote is probably missing
+ * or superfluous, and what looks like one field may be hundreds of records: the rest of the body is not read. Whoever was
+ * in those records would otherwise leave the segment without a word.
+ */
 export function csvRowReader(idColumn: string): RowReader {
   const records = new CsvRecords();
   let header: Header | undefined;
   // A record that waits for its end is judged with the block that ends it.
   let suspect = false;
+  /** Set when nothing more of the body can be trusted; thrown once the rows before are with the caller. */
+  let broken: BrokenBodyError | undefined;
 
   return {
     read(block) {
+      if (broken !== undefined) throw broken;
       suspect ||= block.suspect;
       const rows: Row[] = [];
       for (const record of records.read(block.text)) {
-        if (header === undefined) header = readHeader(record, idColumn);
-        else rows.push(readRow(record, header, suspect));
+        if (header === undefined) {
+          header = readHeader(record, idColumn);
+          continue;
+        }
+        const row = readRow(record, header, suspect);
+        if (record.spansLines && 'problem' in row) {
+          broken = brokenQuote(record, row.problem);
+          return rows;
+        }
+        rows.push(row);
       }
       suspect = block.suspect;
       return rows;
     },
 
     last() {
+      if (broken !== undefined) throw broken;
       records.end();
       if (header === undefined) {
         throw new BadInputError(
@@ -95,14 +114,25 @@ function otherSeparator(header = ''): string | undefined {
   return header.includes('\t') ? 'tabs' : undefined;
 }
 
+function brokenQuote({ line }: CsvRecord, problem: string): BrokenBodyError {
+  return new BrokenBodyError(
+    `The record that begins on line ${line} goes on over several lines and cannot be read: ${problem}. A quote is missing or superfluous, so the lines behind it cannot be told apart.`,
+    `Correct the quotes from line ${line} on and send the file again; a quote inside a quoted field is written twice.`,
+  );
+}
+
 function readRow(record: CsvRecord, header: Header, suspect: boolean): Row {
   const { line, fields } = record;
   const { names, idIndex } = header;
   const idField = fields[idIndex];
   const written = idField === undefined ? undefined : trimAscii(idField);
   const idProblem = written === undefined ? 'the id is missing' : problemOfId(written);
-  const id = idProblem === undefined && !isDamaged(written, suspect) ? written : undefined;
-  const refuse = (problem: string): Row => ({ line, id, problem });
+  // A field too many or too few in front of the id puts another value in its place.
+  const isInPlace = idIndex === 0 || record.problem !== undefined || fields.length === names.length;
+  const isReadable = idProblem === undefined && isInPlace && !isDamaged(written, suspect);
+  const id = isReadable ? written : undefined;
+  const hasUnreadableId = !isReadable && (written !== '' || !isInPlace);
+  const refuse = (problem: string): Row => ({ line, id, hasUnreadableId, problem });
 
   if (record.problem !== undefined) return refuse(record.problem);
   if (fields.length !== names.length) {

@@ -14,6 +14,8 @@ export interface ImportReport {
   readonly removed: number;
   /** The first 100 of the rejected lines. */
   readonly errors: readonly LineError[];
+  /** What else a person should know, a sentence each; nothing of the file is quoted. */
+  readonly warnings: readonly string[];
 }
 
 export interface LineError {

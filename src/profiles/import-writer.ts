@@ -41,6 +41,8 @@ export class ImportWriter implements AsyncDisposable {
   private readonly errors: LineError[] = [];
   /** Whether any line has told whom it is about. */
   sawAnId = false;
+  /** Rejected lines about somebody, and nobody knows about whom. */
+  unreadableIds = 0;
 
   constructor(
     private readonly database: Database,
@@ -56,6 +58,7 @@ export class ImportWriter implements AsyncDisposable {
       else {
         this.rejected += 1;
         if (row.id !== undefined) this.rejectedIds.push(row.id);
+        if (row.hasUnreadableId) this.unreadableIds += 1;
         if (this.errors.length < MAX_ERRORS) this.errors.push({ line: row.line, message: row.problem });
       }
       if (this.good.length + this.rejectedIds.length >= BATCH_ROWS) await this.passOn(isFarFromSorted);
@@ -71,9 +74,9 @@ export class ImportWriter implements AsyncDisposable {
   }
 
   /** @param removed members that left the segment. */
-  report(removed: number): ImportReport {
+  report(removed: number, warnings: readonly string[] = []): ImportReport {
     const { received, stored, unchanged, rejected, errors } = this;
-    return { received, stored, unchanged, rejected, removed, errors };
+    return { received, stored, unchanged, rejected, removed, errors, warnings };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

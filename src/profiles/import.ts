@@ -17,6 +17,7 @@ import { IncompleteImportError, type ImportReport } from './import-report.js';
 import { ImportWriter } from './import-writer.js';
 import type { ImportMode } from './merge.js';
 import { ndjsonRowReader } from './ndjson-rows.js';
+import { quote } from './rules.js';
 import { findSegmentNamed, refuseToFillDynamic } from './segments.js';
 import type { FillingSegment } from './store-batch.js';
 import { swapGeneration } from './swap.js';
@@ -99,7 +100,9 @@ async function importSegment(
   try {
     await storeAll(writer);
     refuseToEmpty(writer);
-    removed = await swapGeneration(services, segment);
+    // Somebody whose line cannot be read has not left.
+    const keepsMembers = writer.unreadableIds > 0;
+    removed = await swapGeneration(services, segment, { keepsMembers });
   } catch (error: unknown) {
     await tidyUp(services, () => removeGeneration(services.database, segment.generation));
     throw error;
@@ -107,7 +110,27 @@ async function importSegment(
     filled.abort(new Error('The segment is filled, or never will be.'));
   }
   await tidyUp(services, () => removeSupersededGenerations(services));
-  return writer.report(removed);
+  return writer.report(removed, warningsOf(writer, name, removed));
+}
+
+/** What a person should know of an import into a segment besides its counts. */
+function warningsOf(writer: ImportWriter, segment: string, removed: number): string[] {
+  const warnings: string[] = [];
+  if (writer.unreadableIds > 0) {
+    warnings.push(
+      `${counted(writer.unreadableIds, 'line')} cannot be matched with a profile, because the id cannot be read. Nobody was removed from the segment ${quote(segment)}, because these lines may be about its members. Correct them and send the file again.`,
+    );
+  }
+  if (writer.report(removed).received === 0 && removed > 0) {
+    warnings.push(
+      `The file has no lines with data, so the segment ${quote(segment)} is empty now: ${counted(removed, 'profile')} left it.`,
+    );
+  }
+  return warnings;
+}
+
+function counted(count: number, what: string): string {
+  return `${count.toLocaleString('en')} ${what}${count === 1 ? '' : 's'}`;
 }
 
 function writerFor(

@@ -49,12 +49,15 @@ interface Context {
 
 function readLine(written: string, { line, idColumn, names, suspect }: Context): Row {
   let id: string | undefined;
-  const refuse = (problem: string): Row => ({ line, id, problem });
+  // Until the line was understood.
+  let hasUnreadableId = true;
+  const refuse = (problem: string): Row => ({ line, id, hasUnreadableId, problem });
 
   const parsed = parseObject(written);
   if (typeof parsed === 'string') return refuse(parsed);
   const attributes: Attributes = {};
   let idProblem: string | undefined = `it has no ${quote(idColumn)}`;
+  hasUnreadableId = false;
   let problem: string | undefined;
   // The whole line is read even if some value is bad: the id may come behind it.
   for (const [key, value] of Object.entries(parsed)) {
@@ -64,6 +67,7 @@ function readLine(written: string, { line, idColumn, names, suspect }: Context):
       idProblem =
         text === undefined ? 'the id is not a text or an exact number' : problemOfId(trimAscii(text));
       if (idProblem === undefined && !(suspect && text?.includes('\ufffd'))) id = text && trimAscii(text);
+      hasUnreadableId = id === undefined && (text === undefined || trimAscii(text) !== '');
     } else if (name.problem !== undefined)
       problem ??= `the name ${quote(key)} cannot be used: ${name.problem}`;
     else if (text === undefined) problem ??= describeBadValue(name.text, value);

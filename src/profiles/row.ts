@@ -14,12 +14,17 @@ export interface BadRow {
   readonly line: number;
   /** The id, when it could be read in spite of the rest. */
   readonly id: string | undefined;
+  /** Nobody knows whom the line is about: it has an id, or may have one, that cannot be read. An empty id names nobody. */
+  readonly hasUnreadableId: boolean;
   readonly problem: string;
 }
 
 export type Row = GoodRow | BadRow;
 
-/** Understands one format. Blocks come in order; `last` is the end of a body that arrived whole. */
+/**
+ * Understands one format. Blocks come in order; `last` is the end of a body that arrived whole.
+ * Both throw {BrokenBodyError} where nothing more of the body can be trusted. Rows before that place were returned.
+ */
 export interface RowReader {
   read(block: TextBlock): Row[];
   last(): Row[];
