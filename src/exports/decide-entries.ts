@@ -189,8 +189,10 @@ export async function releaseEntries(
 }
 
 /**
- * A batch that nobody knew the outcome of has told it after all: whoever is still in doubt because of it, and did not
- * fail, is delivered as it was sent. A failure that is nobody's makes all of them uncertain for good.
+ * A batch whose outcome was unknown has told it after all. It decides the entries that are still in doubt because of this
+ * batch: they are delivered as they were sent, or refused. It says nothing about entries that changed since, for example
+ * because another export took the address off the list (see `noteRemovals`). A failure that belongs to no entry of the
+ * batch leaves all of them in doubt.
  */
 export async function resolveEntries(
   manager: EntityManager,
@@ -199,24 +201,25 @@ export async function resolveEntries(
   failed: readonly string[],
   refusal: Refusal,
 ): Promise<void> {
-  const inDoubt = '"ledgerId" = $1 AND "emailKey" >= $2 AND "emailKey" <= $3 AND "doubt" = $4';
-  const parameters = [ledgerId, batch.fromKey, batch.toKey, batch.id];
+  const inRange = '"ledgerId" = $1 AND "emailKey" >= $2 AND "emailKey" <= $3';
+  const range = [ledgerId, batch.fromKey, batch.toKey];
+  // Whoever was in the batch is in doubt ever since: because of the batch, or for good if something happened in between.
   const sent = await manager.query<{ emailKey: string }[]>(
-    `SELECT "emailKey" FROM "ledger_entries" WHERE ${inDoubt}`,
-    parameters,
+    `SELECT "emailKey" FROM "ledger_entries" WHERE ${inRange} AND "doubt" IS NOT NULL`,
+    range,
   );
   const known = new Set(sent.map(({ emailKey }) => emailKey));
   if (failed.some((key) => !known.has(key))) return;
   await execute(
     manager,
     `UPDATE "ledger_entries" SET "doubt" = ${DOUBT_FOR_GOOD}, "refusal" = $1
-     WHERE "ledgerId" = $2 AND "emailKey" IN ${dialectOf(manager).list('$3')}`,
-    [JSON.stringify(refusal), ledgerId, JSON.stringify(failed)],
+     WHERE "ledgerId" = $2 AND "doubt" = $3 AND "emailKey" IN ${dialectOf(manager).list('$4')}`,
+    [JSON.stringify(refusal), ledgerId, batch.id, JSON.stringify(failed)],
   );
   await execute(
     manager,
-    `UPDATE "ledger_entries" SET ${delivered(dialectOf(manager))} WHERE ${inDoubt}`,
-    parameters,
+    `UPDATE "ledger_entries" SET ${delivered(dialectOf(manager))} WHERE ${inRange} AND "doubt" = $4`,
+    [...range, batch.id],
   );
 }
 
@@ -231,7 +234,9 @@ async function noteRemovalsOf(
 
 /**
  * Notes when removals took effect, beside what is known of earlier ones. Other exports to the list that had delivered
- * these contacts (detached ones, or ones that wait for their next run) learn that they are off it.
+ * these contacts (detached ones, or ones that wait for their next run) learn that they are off it. So do exports that do
+ * not know yet whether they delivered them: the batch that may still tell was sent before this removal, so it cannot
+ * vouch for these contacts any more.
  */
 async function noteRemovals(
   manager: EntityManager,
@@ -247,8 +252,10 @@ async function noteRemovals(
   if (rows.length === 0) return;
   await execute(
     manager,
-    `UPDATE "ledger_entries" SET "standing" = ${Standing.REMOVED}
-     WHERE "standing" = ${Standing.ON_LIST} AND "emailKey" IN ${dialectOf(manager).list('$1')}
+    `UPDATE "ledger_entries" SET "standing" = ${Standing.REMOVED},
+       "doubt" = CASE WHEN "doubt" IS NULL THEN NULL ELSE ${DOUBT_FOR_GOOD} END
+     WHERE ("standing" = ${Standing.ON_LIST} OR ("doubt" IS NOT NULL AND "task" <> ${LedgerTask.REMOVE}))
+       AND "emailKey" IN ${dialectOf(manager).list('$1')}
        AND "ledgerId" IN (SELECT "id" FROM "ledgers" WHERE "account" = $2 AND "listId" = $3 AND "id" <> $4)`,
     [JSON.stringify(rows.map(({ emailKey }) => emailKey)), run.account, run.listId, run.ledgerId],
   );
