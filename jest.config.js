@@ -108,7 +108,8 @@ export default {
   ],
   globalSetup: '<rootDir>/test/helpers/postgres-setup.js',
   globalTeardown: '<rootDir>/test/helpers/postgres-teardown.js',
-  testTimeout: 30_000,
+  // It ends what hangs, and is no measure: a machine with other work takes several times as long as an idle one.
+  testTimeout: 120_000,
   // More than cores: many tests wait for time to pass, or for programs that they have started.
   maxWorkers: 3,
   reporters: ['default', '<rootDir>/test/helpers/plain-line-reporter.js'],

@@ -2,6 +2,7 @@ import { Registry } from 'prom-client';
 import { systemClock } from '../src/clock.js';
 import { Batch, BatchState } from '../src/entities/batch.js';
 import { ExportRun } from '../src/entities/export-run.js';
+import { createAddressHolds } from '../src/exports/address-holds.js';
 import { insertBatches, newBatch } from '../src/exports/batch-rows.js';
 import { createDecide } from '../src/exports/decisions.js';
 import { beginTenure } from '../src/exports/fence.js';
@@ -34,7 +35,11 @@ async function threeBatches({ database, run, plan }: RunRows) {
   const metrics = createEngineMetrics(new Registry(), systemClock);
   return {
     batches,
-    decide: createDecide({ database, hub, metrics, tenure: await beginTenure(database, run.account) }, run),
+    decide: createDecide(
+      { database, hub, metrics, tenure: await beginTenure(database, run.account) },
+      run,
+      createAddressHolds(),
+    ),
     told: () => told,
   };
 }

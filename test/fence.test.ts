@@ -10,6 +10,7 @@ import {
   DestinationKind,
 } from '../src/entities/connection.js';
 import { ExportRun } from '../src/entities/export-run.js';
+import { createAddressHolds } from '../src/exports/address-holds.js';
 import { planBatch } from '../src/exports/batch-rows.js';
 import { isFresh, prove } from '../src/exports/call-destination.js';
 import { followUp } from '../src/exports/confirm.js';
@@ -127,7 +128,11 @@ describe('a process that stood still between its proof and its request', () => {
       },
     };
     const metrics = createEngineMetrics(new Registry(), systemClock);
-    const decide = createDecide({ ...tenant, metrics, hub: context.services.hub as never }, run);
+    const decide = createDecide(
+      { ...tenant, metrics, hub: context.services.hub as never },
+      run,
+      createAddressHolds(),
+    );
     const parcel = { batch, entries, failures: 0, dueAt: 0 };
     const intent = {
       batch: Object.assign(batch, { state: BatchState.SENDING }),

@@ -38,10 +38,19 @@ export interface AuditEntry {
 
 /** Writes down what is done, in the transaction that does it: neither is there without the other. */
 export async function record(manager: EntityManager, entry: AuditEntry): Promise<void> {
-  const { at, actor, action, subjectType, subjectId, result = 'OK' } = entry;
-  const hasChanges = entry.changes !== undefined && Object.keys(entry.changes).length > 0;
-  const detail = { ...(hasChanges && { changes: entry.changes }), ...entry.detail };
-  await manager.insert(AuditEvent, {
+  await recordAll(manager, [entry]);
+}
+
+/** The same for what is done to many things at once, with one statement. */
+export async function recordAll(manager: EntityManager, entries: readonly AuditEntry[]): Promise<void> {
+  if (entries.length > 0) await manager.insert(AuditEvent, entries.map(eventOf));
+}
+
+function eventOf({ at, actor, result = 'OK', ...entry }: AuditEntry) {
+  const { action, subjectType, subjectId, changes } = entry;
+  const hasChanges = changes !== undefined && Object.keys(changes).length > 0;
+  const detail = { ...(hasChanges && { changes }), ...entry.detail };
+  return {
     id: newId(),
     at,
     actorId: actor.id,
@@ -51,5 +60,5 @@ export async function record(manager: EntityManager, entry: AuditEntry): Promise
     result,
     detail: Object.keys(detail).length === 0 ? null : detail,
     clientAddress: actor.address,
-  });
+  };
 }

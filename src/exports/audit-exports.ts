@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { changesBetween } from '../audit/changes.js';
-import { record, type Actor, type SignedInActor } from '../audit/record.js';
+import { record, recordAll, type Actor, type SignedInActor } from '../audit/record.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { ExportSchedule } from '../entities/export-schedule.js';
 import { Export, ExportSegment } from '../entities/export.js';
@@ -43,12 +43,35 @@ export async function auditExport(
 /** Writes down how somebody moved a run. @param before the state that it had; null: it was made. */
 export async function auditRun(
   manager: EntityManager,
-  event: { readonly at: Date; readonly actor: Actor; readonly action: string },
+  event: RunEvent,
   before: ExportRun['state'] | null,
   run: ExportRun,
   detail: Record<string, unknown> = {},
 ): Promise<void> {
-  const changes = changesBetween({ state: before }, { state: run.state }, ['state']);
-  const about = { exportId: run.exportId, ...detail };
-  await record(manager, { ...event, subjectType: 'ExportRun', subjectId: run.id, changes, detail: about });
+  await auditRuns(manager, event, [{ before, run }], detail);
+}
+
+/** The same for several runs, with one statement. */
+export async function auditRuns(
+  manager: EntityManager,
+  event: RunEvent,
+  moved: readonly { readonly before: ExportRun['state'] | null; readonly run: ExportRun }[],
+  detail: Record<string, unknown> = {},
+): Promise<void> {
+  await recordAll(
+    manager,
+    moved.map(({ before, run }) => ({
+      ...event,
+      subjectType: 'ExportRun',
+      subjectId: run.id,
+      changes: changesBetween({ state: before }, { state: run.state }, ['state']),
+      detail: { exportId: run.exportId, ...detail },
+    })),
+  );
+}
+
+interface RunEvent {
+  readonly at: Date;
+  readonly actor: Actor;
+  readonly action: string;
 }

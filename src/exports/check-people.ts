@@ -9,7 +9,7 @@ import { UNDECIDED } from './batch-rows.js';
 import { transactAs } from './fence.js';
 import { formerAddresses } from './former-addresses.js';
 import { isRemovalUnderWay, removalsOf, type RemovalWindow } from './ledger.js';
-import { isHeldByAnotherRun, plannedAfter, type PlannedEntry } from './planned.js';
+import { plannedAfter, type PlannedEntry } from './planned.js';
 import { rejectPeople, type Rejected } from './reject-people.js';
 import type { RunContext } from './run-context.js';
 import { addUp, count } from './run-states.js';
@@ -79,11 +79,15 @@ async function check(context: RunContext, entry: PlannedEntry): Promise<boolean>
 }
 
 /** Another run may be about to take the address off the list: what is read meanwhile is not what will hold. */
-async function untilNobodyElseSends({ run, services, bell, sending }: RunContext, entry: PlannedEntry) {
+async function untilNobodyElseSends(
+  { run, services, bell, sending, holds }: RunContext,
+  entry: PlannedEntry,
+): Promise<void> {
+  const alone = [entry];
   for (;;) {
     const seen = bell.count();
     sending.signal.throwIfAborted();
-    if (!(await isHeldByAnotherRun(services.database.reader, run, [entry]))) return;
+    if (!(await holds.isHeld(services.database.reader, run, alone))) return;
     await bell.after(seen);
   }
 }

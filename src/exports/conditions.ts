@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { dialectOf } from '../bulk-sql.js';
 import { ConnectionState, type Connection } from '../entities/connection.js';
 import type { ExportRun, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
@@ -50,14 +51,24 @@ export async function connectionProblem(
   manager: EntityManager,
   { id }: Pick<Connection, 'id'>,
 ): Promise<Problem | null> {
-  const [found]: Facts[] = await manager.query(
-    `SELECT "connection"."state", "connection"."problem", "connection"."exportUserId", "user"."disabled", "user"."role",
-       EXISTS (SELECT 1 FROM "consents" WHERE "connectionId" = $1 AND "withdrawnAt" IS NULL) AS "consented"
+  return (await connectionProblems(manager, [id])).get(id) ?? null;
+}
+
+/** The same for several connections, by their ids, with one statement. */
+export async function connectionProblems(
+  manager: EntityManager,
+  ids: readonly string[],
+): Promise<Map<string, Problem | null>> {
+  const rows = await manager.query<(Facts & { id: string })[]>(
+    `SELECT "connection"."id", "connection"."state", "connection"."problem", "connection"."exportUserId", "user"."disabled",
+       "user"."role", EXISTS (SELECT 1 FROM "consents" WHERE "connectionId" = "connection"."id" AND "withdrawnAt" IS NULL)
+         AS "consented"
      FROM "connections" AS "connection" LEFT JOIN "users" AS "user" ON "user"."id" = "connection"."exportUserId"
-     WHERE "connection"."id" = $1`,
-    [id],
+     WHERE "connection"."id" IN ${dialectOf(manager).list('$1')}`,
+    [JSON.stringify(ids)],
   );
-  return found === undefined ? DETACHED : obstacle(found);
+  const found = new Map(rows.map((facts) => [facts.id, obstacle(facts)]));
+  return new Map(ids.map((id) => [id, found.has(id) ? (found.get(id) ?? null) : DETACHED]));
 }
 
 /** What decides whether a connection may be used, as the database has it. */

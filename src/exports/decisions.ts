@@ -1,9 +1,10 @@
 import type { Transaction } from '../database.js';
-import { Batch } from '../entities/batch.js';
+import { Batch, BatchState } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { gather } from '../gather.js';
 import { writeBatches } from './batch-rows.js';
 import { confirmEntries } from './decide-entries.js';
+import type { AddressHolds } from './address-holds.js';
 import type { EngineMetrics } from './engine-metrics.js';
 import { transactAs, type Tenant } from './fence.js';
 import type { RemovalWindow } from './ledger.js';
@@ -26,6 +27,9 @@ export interface Decision {
 /** Changes a batch, its people and its run's counters in one transaction, and then tells who watches the run. */
 export type Decide = (decision: Decision) => Promise<void>;
 
+/** Other runs wait for batches in these states (see address-holds.ts). */
+const IN_THE_WAY: ReadonlySet<BatchState> = new Set([BatchState.SENDING, BatchState.ACCEPTED]);
+
 /** Decisions that share a transaction at most: others wait for it as well. */
 const MAX_GROUP = 16;
 
@@ -39,6 +43,7 @@ const MAX_GROUP = 16;
 export function createDecide(
   services: Tenant & { hub: ProgressHub; metrics: EngineMetrics },
   run: ExportRun,
+  holds: Pick<AddressHolds, 'decided'>,
 ): Decide {
   return gather(async (decisions) => {
     await transactAs(services, run, async (transaction) => {
@@ -49,6 +54,7 @@ export function createDecide(
         decisions.forEach(({ batch, changes }, index) => {
           Object.assign(batch, outcomes[index]);
           if (changes.state !== undefined) services.metrics.batchesBecame(changes.state);
+          if (!IN_THE_WAY.has(batch.state)) holds.decided(batch.id);
         });
         services.hub.changed(run.id);
       });

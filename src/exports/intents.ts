@@ -10,7 +10,7 @@ import { prove } from './call-destination.js';
 import { lookElsewhere } from './compare.js';
 import { transactAs } from './fence.js';
 import { placeOf, type LedgerPlace } from './ledger.js';
-import { isHeldByAnotherRun, type PlannedEntry } from './planned.js';
+import type { PlannedEntry } from './planned.js';
 import { endSending, SendingEndedError, type RunContext } from './run-context.js';
 
 /** A batch with its contacts, ready to be sent. The batch is undefined until its first intent is committed. */
@@ -81,6 +81,12 @@ async function intentsOf(
     const batch = batches[index];
     if (batch !== undefined) intents.set(parcel, { batch, ...proof });
   });
+  transaction.afterCommit(() => {
+    free.forEach(({ entries }, index) => {
+      const batch = batches[index];
+      if (batch !== undefined) context.holds.begun(context.run, batch.id, entries);
+    });
+  });
   return parcels.flatMap((parcel) => intents.get(parcel) ?? []);
 }
 
@@ -92,7 +98,7 @@ async function obstacleTo(
   placeNow: () => Promise<LedgerPlace>,
 ): Promise<Intent | undefined> {
   const { run, services } = context;
-  if (context.hasCompany() && (await isHeldByAnotherRun(transaction.manager, run, entries))) {
+  if (context.hasCompany() && (await context.holds.isHeld(transaction.manager, run, entries))) {
     return { held: true };
   }
   const wantedElsewhere = await leaversWantedElsewhere(transaction, entries, placeNow);

@@ -1,7 +1,7 @@
 import { In } from 'typeorm';
 import type { Contact } from '../destinations/destination.js';
 import { Batch, BatchState } from '../entities/batch.js';
-import { isHeldByAnotherRun, plannedAfter, plannedIn, type PlannedEntry } from './planned.js';
+import { plannedAfter, plannedIn, type PlannedEntry } from './planned.js';
 import { contactOf } from './mapping.js';
 import type { RunContext } from './run-context.js';
 import type { Parcel } from './intents.js';
@@ -86,7 +86,7 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
           const due = waiting.findIndex((parcel) => parcel.dueAt <= now);
           const parcel = due === -1 ? await nextOfLedger() : waiting.splice(due, 1)[0];
           if (parcel === undefined) return undefined;
-          if (!context.hasCompany() || !(await isHeldByAnotherRun(reader, run, parcel.entries)))
+          if (!context.hasCompany() || !(await context.holds.isHeld(reader, run, parcel.entries)))
             return parcel;
           held.push(parcel);
         }

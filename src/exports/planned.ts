@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { dialectOf } from '../bulk-sql.js';
+import { compareUtf8, dialectOf } from '../bulk-sql.js';
 import type { Scanner } from '../database.js';
 import type { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
@@ -92,28 +92,50 @@ export async function countPlanned(manager: Scanner, run: ExportRun): Promise<nu
   return row.planned;
 }
 
+/** A batch that is under way, and the run that it belongs to. */
+export interface Holder {
+  readonly batchId: number;
+  readonly runId: string;
+}
+
 /**
- * Whether another run on the same list has one of these addresses in a batch under way. The importer works batches in
- * an order of its own: with two undecided ones for an address nobody could tell which values won, or whose failure was
- * reported. Only addresses in common wait: a small run is not held up by a big one with other people. CROSS JOIN keeps
- * SQLite to this order; by itself it looks every address up once for each batch under way.
+ * A batch under way of another run on the same list that has one of these addresses, if there is one. The importer works
+ * batches in an order of its own: with two undecided ones for an address nobody could tell which values won, or whose
+ * failure was reported. Only addresses in common wait: a small run is not held up by a big one with other people.
+ *
+ * Runs with no batch under way in the range of the addresses are left out first: of hundreds that wait for each other most
+ * have none. CROSS JOIN keeps SQLite to this order; by itself it looks every address up once for each batch under way.
  */
-export async function isHeldByAnotherRun(
+export async function holderOf(
   manager: EntityManager,
   run: ExportRun,
   entries: readonly Pick<PlannedEntry, 'emailKey'>[],
-): Promise<boolean> {
-  const [row] = await manager.query<[{ held: number }]>(
-    `SELECT EXISTS (
-       SELECT 1 FROM "export_runs" AS "other" CROSS JOIN "ledger_entries" AS "theirs" CROSS JOIN "batches"
-       WHERE "other"."account" = $1 AND "other"."state" IN ('RUNNING', 'CANCELING')
-         AND "other"."listId" = $2 AND "other"."id" <> $3
-         AND "theirs"."ledgerId" = "other"."ledgerId" AND "theirs"."plannedRun" = "other"."number"
-         AND "theirs"."emailKey" IN ${dialectOf(manager).list('$4')}
-         AND "batches"."runId" = "other"."id" AND "batches"."state" IN ('SENDING', 'ACCEPTED')
-         AND "batches"."fromKey" <= "theirs"."emailKey" AND "batches"."toKey" >= "theirs"."emailKey"
-     ) AS "held"`,
-    [run.account, run.listId, run.id, JSON.stringify(entries.map(({ emailKey }) => emailKey))],
+): Promise<Holder | undefined> {
+  const keys = entries.map(({ emailKey }) => emailKey);
+  const [from, to] = rangeOf(keys);
+  const [holder] = await manager.query<Holder[]>(
+    `SELECT "batches"."id" AS "batchId", "other"."id" AS "runId"
+     FROM "export_runs" AS "other" CROSS JOIN "ledger_entries" AS "theirs" CROSS JOIN "batches"
+     WHERE "other"."account" = $1 AND "other"."state" IN ('RUNNING', 'CANCELING')
+       AND "other"."listId" = $2 AND "other"."id" <> $3
+       AND EXISTS (SELECT 1 FROM "batches" AS "near" WHERE "near"."runId" = "other"."id"
+         AND "near"."state" IN ('SENDING', 'ACCEPTED') AND "near"."fromKey" <= $4 AND "near"."toKey" >= $5)
+       AND "theirs"."ledgerId" = "other"."ledgerId" AND "theirs"."plannedRun" = "other"."number"
+       AND "theirs"."emailKey" IN ${dialectOf(manager).list('$6')}
+       AND "batches"."runId" = "other"."id" AND "batches"."state" IN ('SENDING', 'ACCEPTED')
+       AND "batches"."fromKey" <= "theirs"."emailKey" AND "batches"."toKey" >= "theirs"."emailKey"
+     LIMIT 1`,
+    [run.account, run.listId, run.id, to, from, JSON.stringify(keys)],
   );
-  return Boolean(row.held);
+  return holder;
+}
+
+/** The first and the last of some keys, as the database orders them. */
+function rangeOf(keys: readonly string[]): [from: string, to: string] {
+  let [from = '', to = ''] = [keys[0], keys[0]];
+  for (const key of keys) {
+    if (compareUtf8(key, from) < 0) from = key;
+    if (compareUtf8(key, to) > 0) to = key;
+  }
+  return [from, to];
 }

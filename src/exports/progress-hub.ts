@@ -4,6 +4,7 @@ import { systemClock, type Clock } from '../clock.js';
 import { ExportRun } from '../entities/export-run.js';
 import { Export } from '../entities/export.js';
 import { describeError, NotFoundError } from '../errors.js';
+import { gather } from '../gather.js';
 import type { Logger } from '../logger.js';
 import type { Wire } from '../wire.js';
 import { isFinal, UNFINISHED } from './run-states.js';
@@ -39,6 +40,8 @@ const MIN_INTERVAL_MS = 334;
 /** What is read twice is read within seconds; so many runs do not end meanwhile. */
 const MAX_FINISHED = 1_000;
 const LOOK_MS = 1_500;
+/** Runs that one statement reads. */
+const MAX_READ = 100;
 /** The topic on the wire; about a run, by its id. */
 const RUN = 'run';
 
@@ -54,11 +57,17 @@ export function createProgressHub(services: {
   const unpublished = new Map<string, { again: boolean }>();
   const closing = new AbortController();
 
+  /** Hundreds of runs may change at the same moment, for example when they are queued together. */
+  const readRun = gather<string, ExportRun | null>(async (ids) => {
+    const runs = new Map((await reader.findBy(ExportRun, { id: In([...ids]) })).map((run) => [run.id, run]));
+    return ids.map((id) => runs.get(id) ?? null);
+  }, MAX_READ);
+
   const publish = async (runId: string, mark: { again: boolean }) => {
     while (mark.again && !closing.signal.aborted) {
       mark.again = false;
       try {
-        const run = await reader.findOneBy(ExportRun, { id: runId });
+        const run = await readRun(runId);
         if (run !== null) for (const subscriber of subscribers) subscriber.offer(run);
         if (run !== null && isFinal(run.state)) break;
       } catch (error: unknown) {

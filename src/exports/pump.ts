@@ -1,10 +1,12 @@
-import { Not } from 'typeorm';
+import { In, Not } from 'typeorm';
+import { dialectOf } from '../bulk-sql.js';
 import { isDatabaseAway } from '../database-errors.js';
 import type { DestinationLimits } from '../destinations/destination.js';
 import { Batch } from '../entities/batch.js';
 import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
-import { createBell, type Bell } from './bell.js';
+import { createAddressHolds } from './address-holds.js';
+import type { Bell } from './bell.js';
 import { createDecide } from './decisions.js';
 import { beginTenure, RunTakenError } from './fence.js';
 import type { AccountMetrics } from './engine-metrics.js';
@@ -19,9 +21,10 @@ import {
   type EngineServices,
   type RunContext,
 } from './run-context.js';
-import { ACTIVE, RunMovedError, UNDER_WAY } from './run-states.js';
+import { RunMovedError, UNDER_WAY } from './run-states.js';
 import { createTurns } from './turns.js';
-import { endRun, takeUp, workRun } from './work-run.js';
+import { createWorkingRuns } from './working-runs.js';
+import { endRun, isPrepared, takeUp, workRun } from './work-run.js';
 
 interface PumpServices extends EngineServices {
   readonly queue: Queue;
@@ -45,12 +48,12 @@ export async function pumpAccount(
   signal: AbortSignal,
 ): Promise<void> {
   const tenant = { ...services, tenure: await beginTenure(services.database, account) };
-  const working = new Map<string, { context: RunContext; done: Promise<void> }>();
+  const working = createWorkingRuns(services.clock);
+  const holds = createAddressHolds();
   const failures: unknown[] = [];
   let budget: Budget | undefined;
   /** Not every run that is to be worked is in hand yet. */
   let isTaking = true;
-  const accountBell = createBell(services.clock);
 
   const budgetAt = async (limits: DestinationLimits): Promise<Budget> => {
     const pace = createPace(limits, [
@@ -62,7 +65,8 @@ export async function pumpAccount(
     return { pace, turns, metrics };
   };
 
-  const take = async (run: ExportRun) => {
+  /** @param leavePlace frees the place to prepare that the run has; called more than once. */
+  const take = async (run: ExportRun, leavePlace: () => void) => {
     const connection = await services.database.reader.findOneBy(Connection, { id: run.connectionId });
     const host = connection?.host ?? '';
     const destination = services.destinations[run.kind];
@@ -78,11 +82,13 @@ export async function pumpAccount(
       pace,
       turns,
       urgency: () => run.toSend - run.confirmed - run.rejected - run.unconfirmed,
-      decide: createDecide(tenant, run),
+      decide: createDecide(tenant, run, holds),
       clockThere: () => destination.timeAt(host),
       // Whoever was interrupted may have batches under way before it is taken up again.
-      hasCompany: () => isTaking || sharesList(run, working.values()),
-      bell: accountBell,
+      hasCompany: () => isTaking || working.sharesList(run),
+      bell: working.bellOf(run.listId),
+      holds,
+      prepared: leavePlace,
       sending: new AbortController(),
       asking: new AbortController(),
       problem: null,
@@ -92,34 +98,68 @@ export async function pumpAccount(
       .then(() => ringElsewhere(services, run))
       .catch((error: unknown) => failures.push(error))
       .then(() => {
-        working.delete(run.id);
+        leavePlace();
+        holds.ended(run.id);
+        working.remove(run);
         bell.ring();
-        // The end of a run frees addresses that another run of the account may wait for.
-        accountBell.ring();
+        // The end of a run frees addresses that another run to the list may wait for.
+        context.bell.ring();
       });
-    working.set(run.id, { context, done });
+    working.add(context, done);
+  };
+
+  /**
+   * Takes up what is not in hand: at once what is prepared or to end, the others as there are places to prepare.
+   * @returns whether there were too few places.
+   */
+  const takeAll = async (): Promise<boolean> => {
+    for (const { id, isCanceling } of await runsInHand(services, account)) {
+      const taken = working.get(id);
+      if (taken !== undefined && isCanceling) cancelSending(taken);
+      if (taken !== undefined) continue;
+      const run = await services.database.reader.findOneBy(ExportRun, { id });
+      const isReady = run !== null && (isPrepared(run) || run.state === ExportRunState.CANCELING);
+      if (isReady && working.mayStart(run)) await take(run, noPlace).catch(ignoreMoved);
+    }
+    while (!signal.aborted && failures.length === 0) {
+      const leavePlace = services.preparingPlaces.take(account, bell.ring);
+      if (leavePlace === undefined) return true;
+      let next: ExportRun | undefined;
+      try {
+        next = (await runsToPrepare(services, account, working.preparing())).find(working.mayStart);
+        if (next !== undefined) await take(next, leavePlace);
+      } catch (error: unknown) {
+        leavePlace();
+        ignoreMoved(error);
+      }
+      if (next !== undefined) continue;
+      leavePlace();
+      break;
+    }
+    return false;
   };
 
   try {
     while (!signal.aborted && failures.length === 0) {
       const seen = bell.count();
       isTaking = true;
-      for (const run of await runsToWork(services, account)) {
-        if (!working.has(run.id) && mayStart(run, working.values())) await take(run).catch(ignoreMoved);
-        const taken = working.get(run.id);
-        if (taken !== undefined && run.state === ExportRunState.CANCELING) cancelSending(taken.context);
-      }
+      const isShortOfPlaces = await takeAll();
       isTaking = false;
-      if (working.size === 0) break;
+      if (working.size() === 0 && !isShortOfPlaces) break;
       await bell.after(seen);
     }
   } finally {
-    const taken = [...working.values()];
+    const taken = working.all();
     for (const { context } of taken) shutDown(context);
     await Promise.all(taken.map(({ done }) => done));
     budget?.metrics.close();
   }
   if (failures.length > 0) throw failures[0];
+}
+
+/** A run that is prepared, or is to end, needs no place. */
+function noPlace(): void {
+  // There is nothing to free.
 }
 
 /** Somebody cancelled the run, or took it up, in the moment before we did. */
@@ -141,30 +181,49 @@ async function work(context: RunContext): Promise<void> {
   }
 }
 
-/** A queued run waits until the one before it has ended: runs of one export never overlap. */
-function mayStart(run: ExportRun, working: Iterable<{ context: RunContext }>): boolean {
-  return [...working].every(({ context }) => context.run.exportId !== run.exportId);
+/** What a worker holds or held; whether somebody has asked for its end. */
+async function runsInHand(
+  { database }: EngineServices,
+  account: string,
+): Promise<{ readonly id: string; readonly isCanceling: boolean }[]> {
+  const rows = await database.reader.query<{ id: string; state: ExportRunState }[]>(
+    `SELECT "id", "state" FROM "export_runs" WHERE "account" = $1 AND "state" IN ('RUNNING', 'CANCELING')
+     ORDER BY "id"`,
+    [account],
+  );
+  return rows.map(({ id, state }) => ({ id, isCanceling: state === ExportRunState.CANCELING }));
 }
 
-/** Whether another run that is under way goes to the same list. */
-function sharesList(run: ExportRun, working: Iterable<{ context: RunContext }>): boolean {
-  return [...working].some(({ context }) => context.run.id !== run.id && context.run.listId === run.listId);
+/** Runs to choose from: the first may have to wait for the end of the one before it, which is still in hand. */
+const CHOICE = 5;
+
+/**
+ * The next that may be prepared: queued with nothing of its export under way before it, or begun by an earlier worker. The
+ * smallest first, by the size of its segments: whoever exports 200 people does not wait for somebody's million.
+ * @param except those that are being prepared.
+ */
+async function runsToPrepare(
+  { database }: EngineServices,
+  account: string,
+  except: readonly string[],
+): Promise<ExportRun[]> {
+  const ids = await database.reader.query<{ id: string }[]>(
+    `SELECT "run"."id" FROM "export_runs" AS "run"
+     WHERE "run"."account" = $1
+       AND ("run"."state" = 'QUEUED' AND NOT EXISTS (SELECT 1 FROM "export_runs" AS "before"
+           WHERE "before"."exportId" = "run"."exportId" AND "before"."state" IN (${UNDER_WAY_LIST}))
+         OR "run"."state" = 'RUNNING' AND COALESCE("run"."phase", 'PREPARING') = 'PREPARING')
+       AND "run"."id" NOT IN ${dialectOf(database.reader).list('$2')}
+     ORDER BY (SELECT SUM("segments"."memberCount") FROM "export_segments" AS "use"
+         JOIN "segments" ON "segments"."id" = "use"."segmentId" WHERE "use"."exportId" = "run"."exportId"), "run"."id"
+     LIMIT ${CHOICE}`,
+    [account, JSON.stringify(except)],
+  );
+  const runs = await database.reader.findBy(ExportRun, { id: In(ids.map(({ id }) => id)) });
+  return ids.flatMap(({ id }) => runs.find((run) => run.id === id) ?? []);
 }
 
-/** What a worker holds or held, and what is queued with nothing of its export under way before it. */
-async function runsToWork({ database }: EngineServices, account: string): Promise<ExportRun[]> {
-  return database.reader
-    .createQueryBuilder(ExportRun, 'run')
-    .where('run.account = :account', { account })
-    .andWhere((query) => {
-      const before = query.subQuery().select('1').from(ExportRun, 'before');
-      before.where('before.exportId = run.exportId AND before.state IN (:...underWay)');
-      return `(run.state IN (:...active) OR (run.state = :queued AND NOT EXISTS ${before.getQuery()}))`;
-    })
-    .setParameters({ active: ACTIVE, queued: ExportRunState.QUEUED, underWay: UNDER_WAY })
-    .orderBy('run.id')
-    .getMany();
-}
+const UNDER_WAY_LIST = UNDER_WAY.map((state) => `'${state}'`).join(', ');
 
 /** An export that was attached to another account meanwhile may have its next run queued there, waiting for this one. */
 async function ringElsewhere(

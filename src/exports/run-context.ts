@@ -6,11 +6,13 @@ import type { ExportRun } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import type { Logger } from '../logger.js';
 import type { SecretBox } from '../security/secret-box.js';
+import type { AddressHolds } from './address-holds.js';
 import type { Bell } from './bell.js';
 import type { Decide } from './decisions.js';
 import type { EngineMetrics } from './engine-metrics.js';
 import type { Tenant } from './fence.js';
 import type { Pace } from './pace.js';
+import type { PreparingPlaces } from './preparing-places.js';
 import type { ProgressHub } from './progress-hub.js';
 import type { Turns } from './turns.js';
 
@@ -23,6 +25,8 @@ export interface EngineServices {
   readonly destinations: Destinations;
   readonly hub: ProgressHub;
   readonly metrics: EngineMetrics;
+  /** Where runs wait for their preparation. */
+  readonly preparingPlaces: PreparingPlaces;
   /** Rung whenever a run is held. */
   readonly heldBell: Bell;
   /** Where large work may spill over: on a disk, readable by nobody else. */
@@ -48,8 +52,12 @@ export interface RunContext {
   readonly clockThere: () => number | undefined;
   /** Whether another run of the account is under way to the same list. */
   readonly hasCompany: () => boolean;
-  /** The account's: rung whenever a batch of one of its runs is decided, and whenever sending ends. */
+  /** That of the account's runs to this list: rung whenever a batch of one of them is decided, and whenever sending ends. */
   readonly bell: Bell;
+  /** Which of its contacts wait for batches of other runs. */
+  readonly holds: AddressHolds;
+  /** To be called when the run does not prepare any more: the next one may. */
+  readonly prepared: () => void;
   /** Aborts when nothing more may be sent: cancelled, a problem, the deadline, a shutdown. */
   readonly sending: AbortController;
   /** Aborts when nothing at all may be asked any more: the deadline or a shutdown. */

@@ -21,7 +21,7 @@ import { moveRun, RunMovedError, writeRun } from './run-states.js';
  * 4. look for the list once more: what went to a list that is gone has not arrived;
  * 5. close.
  *
- * A run that is held after 2 is left as it is. Whatever ends the sending early (a cancel, a problem, the deadline) leads
+ * Only a few runs are at 1 and 2 at a time (see preparing-places.ts). A run that is held after 2 is left as it is. Whatever ends the sending early (a cancel, a problem, the deadline) leads
  * to 5.
  * @throws {ShutdownError} when the process stops, {RunMovedError} when somebody else took the run up: the run stays as
  *   it is.
@@ -35,7 +35,7 @@ export async function workRun(context: RunContext): Promise<void> {
       context.sending.signal.throwIfAborted();
       await askAboutPastBatches(context);
       return prepare(context);
-    });
+    }).finally(context.prepared);
     if (preparation !== 'ENDED' && preparation.state === 'HELD') return;
     if (isPrepared(context.run)) {
       await deliver(context);
@@ -84,7 +84,8 @@ export async function takeUp(services: EngineServices & Tenant, run: ExportRun):
   }, accountLane(run.account));
 }
 
-function isPrepared(run: ExportRun): boolean {
+/** Whether what is to be sent is planned: from then on a run needs no place to prepare. */
+export function isPrepared(run: ExportRun): boolean {
   return run.phase === ExportRunPhase.SENDING || run.phase === ExportRunPhase.CONFIRMING;
 }
 

@@ -1,12 +1,14 @@
-import type { EntityManager } from 'typeorm';
+import { In, type EntityManager } from 'typeorm';
+import { dialectOf, execute } from '../bulk-sql.js';
 import { ExportRunTrigger } from '../entities/export-run.js';
 import { ExportSchedule } from '../entities/export-schedule.js';
 import { Export } from '../entities/export.js';
 import { RefreshSchedule, THE_REFRESH_SCHEDULE } from '../entities/refresh-schedule.js';
 import { RefreshTrigger } from '../entities/refresh.js';
 import { nextDue } from '../exports/due-times.js';
-import { queueOrSkipRun } from '../exports/queue-run.js';
+import { QUEUED_AT_ONCE, queueOrSkipRuns, type Wanted } from '../exports/queue-run.js';
 import { timetableOf } from '../exports/schedules.js';
+import { inGroups } from '../in-groups.js';
 import { timetablesOf } from './refresh-schedule.js';
 import type { Refresher } from './refresher.js';
 import { runningRefresh } from './refreshes.js';
@@ -48,15 +50,24 @@ export function createScheduler(services: SchedulerServices): Scheduler {
     }
   };
 
+  /** One that cannot be started keeps no other from it: if a group fails, each of it is tried alone. */
+  const startGroup = async (group: readonly string[]) => {
+    const isStarted = await startDueExports(services, group).then(
+      () => true,
+      () => false,
+    );
+    if (isStarted) return;
+    for (const exportId of group)
+      await attempt('starting a due export', () => startDueExports(services, [exportId]));
+  };
+
   const look = async () => {
     await attempt('looking for a due refresh', () => startDueRefresh(services));
     let due: readonly string[] = [];
     await attempt('looking for due exports', async () => {
       due = await dueExports(services);
     });
-    // One that cannot be started keeps no other from it.
-    for (const exportId of due)
-      await attempt('starting a due export', () => startDueExport(services, exportId));
+    for (const group of inGroups(due, QUEUED_AT_ONCE)) await startGroup(group);
     for (const chore of chores) await attempt('a chore', chore);
   };
   const lookAgain = () => (looking = looking.then(look));
@@ -84,7 +95,7 @@ async function startDueRefresh(services: SchedulerServices): Promise<void> {
     const schedule = await read(manager);
     if (schedule === null || !isDue(schedule) || (await runningRefresh(manager)) !== null) return;
     const next = nextDue(timetablesOf(schedule), clock.now());
-    if (!(await moveOn(manager, RefreshSchedule, schedule.dueAt, next, { id: schedule.id }))) return;
+    if (!(await moveOn(manager, schedule, next))) return;
     const wish = { trigger: RefreshTrigger.SCHEDULE, requestedById: null, requestedFrom: null };
     await refresher.begin(transaction, wish);
   });
@@ -101,43 +112,80 @@ async function dueExports({ database, clock }: SchedulerServices): Promise<strin
   return due.map(({ exportId }) => exportId);
 }
 
-async function startDueExport(services: SchedulerServices, exportId: string): Promise<void> {
+async function startDueExports(services: SchedulerServices, exportIds: readonly string[]): Promise<void> {
   const { database, clock, logger } = services;
   await database.transact(async (transaction) => {
     const { manager } = transaction;
     if ((await runningRefresh(manager)) !== null) return;
-    const schedule = await manager.findOneBy(ExportSchedule, { exportId });
-    const definition = await manager.findOneBy(Export, { id: exportId });
-    if (schedule?.dueAt == null || schedule.dueAt.getTime() > clock.now() || definition === null) return;
-    const timetable = timetableOf(schedule);
-    const next = timetable === undefined ? null : nextDue([timetable], clock.now());
-    if (!(await moveOn(manager, ExportSchedule, schedule.dueAt, next, { exportId }))) return;
+    const due = await stillDue(manager, exportIds, clock.now());
+    if (due.length === 0) return;
+    await moveAllOn(
+      manager,
+      due.map(({ schedule }) => schedule),
+      clock.now(),
+    );
     const wish = { trigger: ExportRunTrigger.SCHEDULE, asked: null, force: false };
-    const run = await queueOrSkipRun(services, transaction, definition, wish);
-    const figures = {
-      exportId,
-      dueAt: schedule.dueAt.toISOString(),
-      runId: run?.id ?? null,
-      state: run?.state,
-    };
-    logger.info(figures, run === null ? 'an export was due, but is detached' : 'an export was due');
+    const runs = await queueOrSkipRuns(services, transaction, due, wish);
+    transaction.afterCommit(() => {
+      due.forEach(({ schedule: { exportId, dueAt } }, index) => {
+        const run = runs[index] ?? null;
+        const figures = { exportId, dueAt: dueAt?.toISOString(), runId: run?.id ?? null, state: run?.state };
+        logger.info(figures, run === null ? 'an export was due, but is detached' : 'an export was due');
+      });
+    });
   });
 }
 
-/** Writes the next due time, if nobody else has meanwhile. */
+/** Those of the exports that are there and due, in the order in which they fell due. */
+async function stillDue(
+  manager: EntityManager,
+  exportIds: readonly string[],
+  now: number,
+): Promise<(Wanted & { readonly schedule: ExportSchedule })[]> {
+  const schedules = await manager.findBy(ExportSchedule, { exportId: In([...exportIds]) });
+  const definitions = await manager.findBy(Export, { id: In([...exportIds]) });
+  const scheduleOf = new Map(schedules.map((schedule) => [schedule.exportId, schedule]));
+  const definitionOf = new Map(definitions.map((definition) => [definition.id, definition]));
+  return exportIds.flatMap((exportId) => {
+    const [schedule, definition] = [scheduleOf.get(exportId), definitionOf.get(exportId)];
+    if (schedule?.dueAt == null || schedule.dueAt.getTime() > now || definition === undefined) return [];
+    return { schedule, definition };
+  });
+}
+
+/** Writes the next due time of each, unless somebody else has moved one on meanwhile: then nothing is written. */
+async function moveAllOn(
+  manager: EntityManager,
+  schedules: readonly ExportSchedule[],
+  now: number,
+): Promise<void> {
+  const rows = schedules.map((schedule) => {
+    const timetable = timetableOf(schedule);
+    const next = timetable === undefined ? null : nextDue([timetable], now);
+    return [schedule.exportId, schedule.dueAt?.toISOString(), next?.toISOString() ?? null];
+  });
+  const moved = await execute(
+    manager,
+    `UPDATE "export_schedules" SET "dueAt" = "next"."to"
+     FROM ${dialectOf(manager).table('$1', { id: 'text', from: 'text', to: 'text' })} AS "next"
+     WHERE "export_schedules"."exportId" = "next"."id" AND "export_schedules"."dueAt" = "next"."from"`,
+    [JSON.stringify(rows)],
+  );
+  if (moved !== rows.length) throw new Error('Somebody else moved a due time on');
+}
+
+/** Writes the next due time of the refresh, if nobody else has meanwhile. */
 async function moveOn(
   manager: EntityManager,
-  table: typeof ExportSchedule | typeof RefreshSchedule,
-  from: Date | null,
+  { id, dueAt }: RefreshSchedule,
   to: Date | null,
-  key: object,
 ): Promise<boolean> {
   const { affected } = await manager
     .createQueryBuilder()
-    .update(table)
+    .update(RefreshSchedule)
     .set({ dueAt: to })
-    .where(key)
-    .andWhere('"dueAt" = :from', { from: from?.toISOString() })
+    .where({ id })
+    .andWhere('"dueAt" = :from', { from: dueAt?.toISOString() })
     .execute();
   return affected === 1;
 }

@@ -1,3 +1,4 @@
+import { In, type EntityManager } from 'typeorm';
 import type { Clock } from '../clock.js';
 import { isDatabaseAway } from '../database-errors.js';
 import { ExportRunState, ExportRunTrigger } from '../entities/export-run.js';
@@ -13,7 +14,14 @@ import {
 } from '../entities/refresh.js';
 import { Segment, SegmentState } from '../entities/segment.js';
 import { SluiceError } from '../errors.js';
-import { queueOrSkipRun, type QueueRunServices, type RunWish } from '../exports/queue-run.js';
+import {
+  QUEUED_AT_ONCE,
+  queueOrSkipRuns,
+  type QueueRunServices,
+  type RunWish,
+  type Wanted,
+} from '../exports/queue-run.js';
+import { inGroups } from '../in-groups.js';
 import { evaluateSegment } from '../profiles/dynamic-segments.js';
 import { StoppingError } from '../profiles/evaluate.js';
 import type { SegmentEvaluationServices } from '../profiles/evaluate-segment.js';
@@ -30,8 +38,8 @@ export interface RefreshServices extends SegmentEvaluationServices, QueueRunServ
  * 2. queue a run of every export whose schedule is on and follows every refresh; one that has a failed segment gets a
  *    SKIPPED run with the reason.
  *
- * Every step is noted as it is taken, and an export's step in the transaction that queues its run: a refresh that was
- * interrupted goes on where it was, and no export runs twice.
+ * Every step is noted as it is taken, and an export's step in the transaction that queues its run, a group of exports in
+ * each: a refresh that was interrupted goes on where it was, and no export runs twice.
  * @throws {StoppingError} when the process stops, {RefreshMovedError} when somebody else took it up: it stays as it is.
  */
 export async function workRefresh(services: RefreshServices, refresh: Refresh): Promise<void> {
@@ -48,12 +56,11 @@ export async function workRefresh(services: RefreshServices, refresh: Refresh): 
   const queued = new Set(
     steps.filter(({ kind }) => kind === RefreshStepKind.EXPORT).map(({ subjectId }) => subjectId),
   );
+  const left = (await followers(services)).filter((exportId) => !queued.has(exportId));
   let position = steps.length;
-  for (const exportId of await followers(services)) {
+  for (const group of inGroups(left, QUEUED_AT_ONCE)) {
     if (services.closing.aborted) throw new StoppingError();
-    if (queued.has(exportId)) continue;
-    const isNoted = await queueFollower(services, refresh, { exportId, position, obstacles });
-    if (isNoted) position += 1;
+    position += await queueFollowers(services, refresh, { exportIds: group, position, obstacles });
   }
   await finish(services, refresh);
 }
@@ -122,39 +129,70 @@ async function followers({ database }: RefreshServices): Promise<string[]> {
   return schedules.map(({ exportId }) => exportId);
 }
 
-/** @returns whether a step was noted; not when the export was removed, detached or switched off meanwhile. */
-async function queueFollower(
+/** @returns how many steps were noted: none for an export that was removed, detached or switched off meanwhile. */
+async function queueFollowers(
   services: RefreshServices,
   refresh: Refresh,
   facts: {
-    readonly exportId: string;
+    readonly exportIds: readonly string[];
+    /** Of the first step that is noted. */
     readonly position: number;
     readonly obstacles: ReadonlyMap<string, Problem>;
   },
-): Promise<boolean> {
-  const { exportId, position, obstacles } = facts;
+): Promise<number> {
   return services.database.transact(async (transaction) => {
     const { manager } = transaction;
     await holdRefresh(manager, refresh);
-    const wanted = { exportId, enabled: true, recurrence: Recurrence.EVERY_REFRESH };
-    const definition = await manager.findOneBy(Export, { id: exportId });
-    if (definition === null || !(await manager.existsBy(ExportSchedule, wanted))) return false;
-    const uses = await manager.findBy(ExportSegment, { exportId });
-    const obstacle = uses.flatMap(({ segmentId }) => obstacles.get(segmentId) ?? [])[0] ?? null;
+    const wanted = await stillWanted(manager, facts);
     const wish = { trigger: ExportRunTrigger.REFRESH, asked: askedBy(refresh), force: false };
-    const run = await queueOrSkipRun(services, transaction, definition, wish, obstacle);
-    if (run === null) return false;
+    const runs = await queueOrSkipRuns(services, transaction, wanted, wish);
     const now = new Date(services.clock.now());
-    const isSkipped = run.state === ExportRunState.SKIPPED;
-    const step = newStep(refresh, position, RefreshStepKind.EXPORT, definition, {
-      state: isSkipped ? RefreshStepState.SKIPPED : RefreshStepState.SUCCEEDED,
-      problem: run.problem,
-      runId: run.id,
-      startedAt: now,
-      finishedAt: now,
+    const noted = wanted.flatMap(({ definition }, index) => {
+      const run = runs[index];
+      return run == null ? [] : { definition, run };
     });
-    await manager.insert(RefreshStep, step);
-    return true;
+    const steps = noted.map(({ definition, run }, index) =>
+      newStep(refresh, facts.position + index, RefreshStepKind.EXPORT, definition, {
+        state: run.state === ExportRunState.SKIPPED ? RefreshStepState.SKIPPED : RefreshStepState.SUCCEEDED,
+        problem: run.problem,
+        runId: run.id,
+        startedAt: now,
+        finishedAt: now,
+      }),
+    );
+    if (steps.length > 0) await manager.insert(RefreshStep, steps);
+    return steps.length;
+  });
+}
+
+/** Those that still follow every refresh, by age, each with the problem of a segment of its that failed. */
+async function stillWanted(
+  manager: EntityManager,
+  {
+    exportIds,
+    obstacles,
+  }: { readonly exportIds: readonly string[]; readonly obstacles: ReadonlyMap<string, Problem> },
+): Promise<Wanted[]> {
+  const definitions = await manager
+    .createQueryBuilder(Export, 'export')
+    .innerJoin(
+      ExportSchedule,
+      'schedule',
+      'schedule.exportId = export.id AND schedule.enabled = :enabled AND schedule.recurrence = :recurrence',
+      { enabled: true, recurrence: Recurrence.EVERY_REFRESH },
+    )
+    .where('export.id IN (:...exportIds)', { exportIds })
+    .orderBy('export.id')
+    .getMany();
+  if (obstacles.size === 0) return definitions.map((definition) => ({ definition }));
+  const uses = await manager.findBy(ExportSegment, { exportId: In([...exportIds]) });
+  const ofExport = Map.groupBy(uses, ({ exportId }) => exportId);
+  return definitions.map((definition) => {
+    const own = ofExport.get(definition.id) ?? [];
+    return {
+      definition,
+      obstacle: own.flatMap(({ segmentId }) => obstacles.get(segmentId) ?? [])[0] ?? null,
+    };
   });
 }
 

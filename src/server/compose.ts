@@ -12,6 +12,7 @@ import { createBell } from '../exports/bell.js';
 import { createEngineMetrics } from '../exports/engine-metrics.js';
 import { pinnedGenerations } from '../exports/generations.js';
 import { cancelForgottenRuns } from '../exports/hold.js';
+import { createPreparingPlaces } from '../exports/preparing-places.js';
 import { createProgressHub } from '../exports/progress-hub.js';
 import { createConsentWatch } from '../jobs/consent-watch.js';
 import { createHeldRunsWatch } from '../jobs/held-runs.js';
@@ -119,6 +120,7 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     queue,
     between,
     metrics,
+    preparingPlaces: createPreparingPlaces(),
     heldBell,
     heldRuns: createHeldRunsWatch({ database, clock, logger, queue, hub, metrics, heldBell }),
     sessions,
