@@ -173,6 +173,8 @@ export interface DestinationLimits {
   readonly retryIntervalMs: number;
   /** After this long without an outcome an accepted batch counts as lost. */
   readonly lostAfterMs: number;
+  /** How many times faster than here time passes at this host: 1, except for sandboxes. */
+  readonly timeScale: number;
 }
 
 /** So many calls in any window of this length. */

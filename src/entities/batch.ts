@@ -62,7 +62,7 @@ export class Batch {
   @Column(moment)
   intentAt!: Date;
 
-  /** What the destination's clock had last shown when the first request was about to begin; null: it was not known. */
+  /** When the attempt that was accepted last began, by the destination's clock, or earlier; null: none was, or it is not known. */
   @Column(optionalMoment)
   begunAt!: Date | null;
 

@@ -20,9 +20,9 @@ export const UNDECIDED = [BatchState.PLANNED, BatchState.SENDING, BatchState.ACC
 export type NewBatch = Omit<Batch, 'id'>;
 
 /** What the halves of a batch have from it. */
-type Inherited = Pick<Batch, 'losses' | 'mayHaveArrived' | 'begunAt'>;
+type Inherited = Pick<Batch, 'losses' | 'mayHaveArrived'>;
 
-const NOT_BEGUN: Inherited = { losses: 0, mayHaveArrived: false, begunAt: null };
+const NOT_BEGUN: Inherited = { losses: 0, mayHaveArrived: false };
 
 /** A batch row for these entries, not yet written. */
 export function newBatch(
@@ -30,7 +30,7 @@ export function newBatch(
   entries: readonly PlannedEntry[],
   state: BatchState,
   intentAt: Date,
-  { losses, mayHaveArrived, begunAt }: Inherited = NOT_BEGUN,
+  { losses, mayHaveArrived }: Inherited = NOT_BEGUN,
 ): NewBatch {
   const [first, last] = [entries[0], entries.at(-1)];
   if (first === undefined || last === undefined) throw new Error('A batch needs at least one contact');
@@ -47,7 +47,7 @@ export function newBatch(
     mayHaveArrived,
     losses,
     intentAt,
-    begunAt,
+    begunAt: null,
     receipt: null,
     acceptedAt: null,
   };

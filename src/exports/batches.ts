@@ -36,14 +36,23 @@ export const MAX_LOSSES = 3;
 /** What deciding a batch needs of a run. */
 export type BatchContext = Pick<RunContext, 'services' | 'run' | 'clockThere' | 'decide'>;
 
-/** The destination queued the batch. */
-export async function acceptBatch(context: BatchContext, batch: Batch, receipt: string): Promise<void> {
+/**
+ * The destination queued the batch.
+ * @param begunAt when the accepted attempt began, by the destination's clock; see attempt-clock.ts.
+ */
+export async function acceptBatch(
+  context: BatchContext,
+  batch: Batch,
+  receipt: string,
+  begunAt: Date | null,
+): Promise<void> {
   const acceptedAt = new Date(context.services.clock.now());
   // A batch that was lost and is accepted once more holds people who count as accepted already.
   const accepted = batch.losses === 0 ? batch.contacts : 0;
   await context.decide({
     batch,
-    changes: { state: BatchState.ACCEPTED, receipt, acceptedAt },
+    // One that was lost may have taken effect before this attempt.
+    changes: { state: BatchState.ACCEPTED, receipt, acceptedAt, begunAt: batch.begunAt ?? begunAt },
     people: () => Promise.resolve({ accepted }),
   });
 }
@@ -152,7 +161,10 @@ export async function splitBatch(
   return written;
 }
 
-/** When what a batch did took effect, by the destination's clock: after its first intent, and by now. */
+/**
+ * When what a batch did took effect, by the destination's clock: after its accepted attempt began, and by now. An attempt
+ * whose acceptance is not known has no window.
+ */
 function windowOf({ clockThere }: BatchContext, { begunAt }: Batch): RemovalWindow | undefined {
   const to = clockThere();
   return begunAt === null || to === undefined ? undefined : { from: begunAt.getTime(), to };

@@ -1,6 +1,7 @@
 import { isDatabaseAway } from '../database-errors.js';
 import { ExportRunPhase } from '../entities/export-run.js';
 import type { Batch } from '../entities/batch.js';
+import { lookAtClock } from './attempt-clock.js';
 import { checkPeople } from './check-people.js';
 import { followUp } from './confirm.js';
 import { transactAs } from './fence.js';
@@ -77,8 +78,8 @@ export async function deliver(context: RunContext): Promise<void> {
       },
     } as const;
     leaving += 1;
-    const result = await turns
-      .take(request, async () => handOver(context, parcel, await intent.promise))
+    const result = await lookAtClock(context, parcel)
+      .then(() => turns.take(request, async () => handOver(context, parcel, await intent.promise)))
       .then((commit) => commit())
       .finally(() => {
         leaving -= 1;

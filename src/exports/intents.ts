@@ -109,27 +109,21 @@ async function obstacleTo(
 
 /** Writes that requests begin, before they begin. @returns their batches, in the same order. */
 async function noteIntents(
-  { run, services, clockThere }: RunContext,
+  { run, services }: RunContext,
   { manager }: Transaction,
   parcels: readonly Parcel[],
 ): Promise<Batch[]> {
   const intentAt = new Date(services.clock.now());
-  const there = clockThere();
-  const begunNow = there === undefined ? null : new Date(there);
   const fresh = parcels.filter(({ batch }) => batch === undefined);
   const opened = await insertBatches(
     manager,
-    fresh.map(({ entries }) => ({
-      ...newBatch(run, entries, BatchState.SENDING, intentAt),
-      begunAt: begunNow,
-    })),
+    fresh.map(({ entries }) => newBatch(run, entries, BatchState.SENDING, intentAt)),
   );
   const again = parcels.flatMap(({ batch }) => batch ?? []);
   for (const batch of again) {
     // Still SENDING: nobody knows how the request before this one ended.
     const mayHaveArrived = batch.mayHaveArrived || batch.state === BatchState.SENDING;
-    const begunAt = batch.begunAt ?? begunNow;
-    Object.assign(batch, { state: BatchState.SENDING, intentAt, begunAt, mayHaveArrived });
+    Object.assign(batch, { state: BatchState.SENDING, intentAt, mayHaveArrived });
   }
   if (again.length > 0) await writeBatches(manager, again);
   return parcels.flatMap(({ batch }) => batch ?? opened.shift() ?? []);

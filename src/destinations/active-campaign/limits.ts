@@ -49,5 +49,6 @@ export function limitsAt(timeScale: number, envelopeBytes: number): DestinationL
     outcomeIntervalMs: OUTCOME_INTERVAL_MS / timeScale,
     retryIntervalMs: Math.max(RETRY_INTERVAL_MS / timeScale, MIN_RETRY_INTERVAL_MS),
     lostAfterMs: Math.max(LOST_AFTER_MS / timeScale, MIN_LOST_AFTER_MS),
+    timeScale,
   };
 }
