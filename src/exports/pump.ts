@@ -20,6 +20,7 @@ import {
   type RunContext,
 } from './run-context.js';
 import { ACTIVE, RunMovedError, UNDER_WAY } from './run-states.js';
+import { createTurnstile } from '../turnstile.js';
 import { createTurns } from './turns.js';
 import { endRun, takeUp, workRun } from './work-run.js';
 
@@ -51,6 +52,7 @@ export async function pumpAccount(
   /** Not every run that is to be worked is in hand yet. */
   let isTaking = true;
   const accountBell = createBell(services.clock);
+  const comparing = createTurnstile();
 
   const budgetAt = async (limits: DestinationLimits): Promise<Budget> => {
     const pace = createPace(limits, [
@@ -77,6 +79,7 @@ export async function pumpAccount(
       limits,
       pace,
       turns,
+      comparing,
       urgency: () => run.toSend - run.confirmed - run.rejected - run.unconfirmed,
       decide: createDecide(tenant, run),
       clockThere: () => destination.timeAt(host),

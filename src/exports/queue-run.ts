@@ -171,6 +171,7 @@ async function newRun(
     cancelRequestedAt: null,
     heldAt: null,
     approvedLeavers: null,
+    departuresFinalAt: null,
     attempt: 1,
     sequence: 0,
     members: null,
