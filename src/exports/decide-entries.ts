@@ -177,15 +177,12 @@ export async function releaseEntries(
   manager: EntityManager,
   run: ExportRun,
   keys: readonly string[],
-  {
-    isOff,
-    mayHaveArrived,
-    window,
-  }: { isOff: boolean; mayHaveArrived: boolean; window: RemovalWindow | undefined },
+  earlier: { isOff: boolean; mayHaveArrived: boolean; window: RemovalWindow | undefined },
 ): Promise<number> {
   if (keys.length === 0) return 0;
   const list = JSON.stringify(keys);
   const where = `"ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" IN ${dialectOf(manager).list('$3')}`;
+  const { isOff, mayHaveArrived, window } = earlier;
   if (mayHaveArrived) await noteRemovals(manager, run, where, [run.ledgerId, run.number, list], window);
   const mayBeOff = `, "standing" = ${Standing.REMOVED}, "doubt" = ${DOUBT_FOR_GOOD}`;
   return execute(
