@@ -12,11 +12,13 @@ import type { Refusal } from '../src/exports/refusals.js';
 
 const DAY_MS = 86_400_000;
 const NOW = Date.UTC(2026, 5, 1);
-const RULES: Rules = { force: false, removesLeavers: true, now: NOW };
+const RUN = 9;
+const RULES: Rules = { force: false, leavers: 'REMOVE', run: RUN, now: NOW };
 const FORCE: Rules = { ...RULES, force: true };
-const NOWHERE: Elsewhere = { keeps: false, removed: false };
-const KEPT: Elsewhere = { keeps: true, removed: false };
-const REMOVED: Elsewhere = { keeps: false, removed: true };
+const NOWHERE: Elsewhere = { keeps: false, removed: false, leftBehind: false };
+const KEPT: Elsewhere = { ...NOWHERE, keeps: true };
+const REMOVED: Elsewhere = { ...NOWHERE, removed: true };
+const LEFT_BEHIND: Elsewhere = { ...NOWHERE, leftBehind: true };
 
 const ANN: WantedContact = ['ann@x.com', 'Ann', 'Archer', '555'];
 
@@ -39,12 +41,17 @@ const known = (changes: Partial<KnownEntry> = {}): KnownEntry => ({
   task: LedgerTask.PUT,
   standing: Standing.ON_LIST,
   gone: false,
+  departedRun: null,
+  departed: false,
   doubt: null,
   refusal: null,
   ...changes,
 });
 
 const NEVER_DELIVERED = { delivered: null, standing: Standing.NEVER_DELIVERED } as const;
+
+/** As a run noted that took the person off, or was to. */
+const GONE = { gone: true, departedRun: 4, departed: true } as const;
 
 const refused = (at = NOW - DAY_MS): Refusal => ({
   reason: RejectionReason.REFUSED_BY_DESTINATION,
@@ -65,7 +72,15 @@ describe('a member', () => {
   it('whom the ledger does not know is new', () => {
     expect(differenceOf(member(), undefined, NOWHERE, RULES)).toEqual({
       fate: 'NEW',
-      next: { ...member(), planned: true, task: LedgerTask.PUT, gone: false, doubt: null, refusal: null },
+      next: {
+        ...member(),
+        planned: true,
+        task: LedgerTask.PUT,
+        gone: false,
+        departedRun: null,
+        doubt: null,
+        refusal: null,
+      },
     });
   });
 
@@ -114,9 +129,10 @@ describe('a member', () => {
   });
 
   it('who came back before anybody took the contact off the list is unchanged, and no longer gone', () => {
-    const { fate, next } = differenceOf(member(), known({ gone: true }), NOWHERE, RULES);
+    const before = known({ gone: true, departedRun: 4, departed: true });
+    const { fate, next } = differenceOf(member(), before, NOWHERE, RULES);
     expect(fate).toBe('UNCHANGED');
-    expect(next).toMatchObject({ planned: false, gone: false });
+    expect(next).toMatchObject({ planned: false, gone: false, departedRun: null });
   });
 
   it('is sent again by force', () => {
@@ -200,7 +216,7 @@ describe('a refusal', () => {
   });
 
   it('to take somebody off the list stands for the next runs, and not against force', () => {
-    const before = known({ task: LedgerTask.REMOVE, gone: true, refusal: refused() });
+    const before = known({ task: LedgerTask.REMOVE, ...GONE, refusal: refused() });
     expect(differenceOfGone(before, NOWHERE, RULES)).toEqual({ fate: 'REFUSED', refusal: refused() });
     expect(fateOfGone(before, { rules: FORCE })).toBe('LEAVER');
     expect(fateOfGone({ ...before, refusal: refused(NOW - 30 * DAY_MS) })).toBe('LEAVER');
@@ -212,12 +228,20 @@ describe('a refusal', () => {
 });
 
 describe('somebody who is no member any more', () => {
-  const KEEP: Rules = { ...RULES, removesLeavers: false };
+  const KEEP: Rules = { ...RULES, leavers: 'KEEP' };
+  const UNKNOWN: Rules = { ...RULES, leavers: 'UNKNOWN' };
 
   it('is a leaver if we delivered the contact', () => {
     expect(differenceOfGone(known(), NOWHERE, RULES)).toEqual({
       fate: 'LEAVER',
-      next: { ...known(), planned: true, task: LedgerTask.REMOVE, gone: true, refusal: null },
+      next: {
+        ...known(),
+        planned: true,
+        task: LedgerTask.REMOVE,
+        gone: true,
+        departedRun: RUN,
+        refusal: null,
+      },
     });
   });
 
@@ -234,11 +258,45 @@ describe('somebody who is no member any more', () => {
     expect(fateOfGone(known({ standing: Standing.REMOVED, gone: true }))).toBe('NONE');
   });
 
-  it('stays where leavers are kept, or where a segment is inactive, and is noted once as gone', () => {
+  it('stays where leavers are kept, and is noted once as gone, without a run', () => {
     const { fate, next } = differenceOfGone(known(), NOWHERE, KEEP);
     expect(fate).toBe('NONE');
     expect(next).toEqual({ ...known(), planned: false, gone: true });
     expect(differenceOfGone(known({ gone: true }), NOWHERE, KEEP)).toEqual({ fate: 'NONE' });
+    // What a cancelled run noted under another policy is not to count later.
+    expect(differenceOfGone(known({ gone: true, departedRun: 4 }), NOWHERE, KEEP).next).toMatchObject({
+      departedRun: null,
+    });
+  });
+
+  it('is as before where a segment is inactive: nobody knows who left', () => {
+    expect(differenceOfGone(known(), NOWHERE, UNKNOWN)).toEqual({ fate: 'NONE' });
+    expect(differenceOfGone(known(NEVER_DELIVERED), LEFT_BEHIND, UNKNOWN)).toEqual({ fate: 'NONE' });
+    expect(differenceOfGone(known({ gone: true, departedRun: 4 }), NOWHERE, UNKNOWN)).toEqual({
+      fate: 'NONE',
+    });
+  });
+
+  it('is noted with the run that finds it, over a run that does not count, and never over one that does', () => {
+    const gone = known({ ...NEVER_DELIVERED, gone: true });
+    const runOf = (entry: KnownEntry, elsewhere = NOWHERE, rules = RULES) =>
+      differenceOfGone(entry, elsewhere, rules).next?.departedRun;
+    expect(runOf(known(), KEPT)).toBe(RUN);
+    expect(runOf(known({ gone: true }), KEPT)).toBe(RUN);
+    expect(runOf({ ...gone, departedRun: 4 })).toBe(RUN);
+    expect(runOf({ ...gone, departedRun: 4, departed: true })).toBeUndefined();
+    expect(runOf({ ...gone, departed: true })).toBeUndefined();
+    expect(runOf(known({ gone: true, departedRun: RUN }), KEPT)).toBeUndefined();
+    expect(runOf(known({ gone: true, departedRun: 4, departed: true }))).toBe(4);
+    // Whom an export under KEEP did not deliver it lets go of, like any other.
+    expect(runOf(known(NEVER_DELIVERED), NOWHERE, KEEP)).toBe(RUN);
+  });
+
+  it('is a leaver of the last export that lets go, also if only another one delivered the contact', () => {
+    expect(fateOfGone(known(NEVER_DELIVERED), { elsewhere: LEFT_BEHIND })).toBe('LEAVER');
+    expect(fateOfGone(known(NEVER_DELIVERED), { elsewhere: LEFT_BEHIND, rules: KEEP })).toBe('LEAVER');
+    expect(fateOfGone(known(), { elsewhere: LEFT_BEHIND, rules: KEEP })).toBe('NONE');
+    expect(fateOfGone(known(NEVER_DELIVERED), { elsewhere: { ...LEFT_BEHIND, keeps: true } })).toBe('NONE');
   });
 
   it('stays while another export keeps the address', () => {

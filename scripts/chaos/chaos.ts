@@ -106,7 +106,10 @@ interface End {
   readonly reportedInDoubt: number;
 }
 
-/** A last life without faults: what is unfinished ends, every export runs three times more, and the server stops politely. */
+/**
+ * A last life without faults: what is unfinished ends, and every export runs once, as in a refresh, before the sandbox is
+ * judged. Then every export runs once more, with nothing left to do, and the server stops politely.
+ */
 async function conclude(stage: Stage, world: World): Promise<End> {
   const { folder, sandbox, story, mischief, violations, signal } = stage;
   await mischief.end();
@@ -119,19 +122,11 @@ async function conclude(stage: Stage, world: World): Promise<End> {
     violations.add('every run comes to an end', 'some have not, in a minute');
   // What an old run left undecided at the destination is done before the clean runs send anything.
   await mischief.end();
-  // Twice: who leaves two exports at once is kept by each as long as the other's last run wanted him.
-  await story.runAll(api);
-  await story.runAll(api);
-  const quiet = await story.runAll(api);
-  const runs = await api.runs();
-  const reportedOptOuts = new Set<string>();
-  for (const [name, id] of quiet) {
-    for (const { email, reason } of await api.rejections(id)) {
-      if (reason === 'OPTED_OUT') reportedOptOuts.add(`${name} ${keyOf(email ?? '')}`);
-    }
-  }
+  const reportedOptOuts = await optOutsOf(api, await story.runAll(api));
   const knowsLeavers = await api.knowsLeavers();
   const verdict = judgeSandbox(sandbox, world, { knowsLeavers, reportedOptOuts }, violations);
+  const quiet = await story.runAll(api);
+  const runs = await api.runs();
   auditRuns(runs, story, violations);
   for (const run of runs) if (quiet.get(run.export.name) === run.id) auditQuietRun(run, verdict, violations);
   await auditSegments(api, world, violations);
@@ -145,6 +140,17 @@ async function conclude(stage: Stage, world: World): Promise<End> {
     takenUpAgain: runs.filter(({ attempt }) => attempt > 1).length,
     reportedInDoubt: verdict.reportedInDoubt,
   };
+}
+
+/** `export key` of whom these runs reported as having opted out. */
+async function optOutsOf(api: Api, runs: ReadonlyMap<string, string>): Promise<Set<string>> {
+  const reported = new Set<string>();
+  for (const [name, id] of runs) {
+    for (const { email, reason } of await api.rejections(id)) {
+      if (reason === 'OPTED_OUT') reported.add(`${name} ${keyOf(email ?? '')}`);
+    }
+  }
+  return reported;
 }
 
 /** A start clears away what the one before could not. */

@@ -190,6 +190,13 @@ export class ExportRun {
   @Column('integer', { nullable: true })
   approvedLeavers!: number | null;
 
+  /**
+   * When the run passed its hold with every segment active: whoever it found gone has left its export for good (see
+   * exports/departures.ts). Null: not yet, or never. Whoever removes a run must write this down elsewhere first.
+   */
+  @Column(optionalMoment)
+  departuresFinalAt!: Date | null;
+
   /** Grows with every change that is published. */
   @Column('integer')
   sequence!: number;

@@ -83,6 +83,14 @@ export class LedgerEntry {
   gone!: boolean;
 
   /**
+   * The number of the run that found the person gone and would take such people off the list; other exports count on it
+   * once that run has passed its hold. Null: not gone, or found by a run under KEEP or by version 0.1.0. See
+   * exports/departures.ts.
+   */
+  @Column('integer', { nullable: true })
+  departedRun!: number | null;
+
+  /**
    * Something was sent since whose outcome is not known to be what `delivered` and `standing` say: nobody relies on them
    * until the destination has confirmed the contact again. The batch that may still tell (it sent exactly `wanted`), or
    * DOUBT_FOR_GOOD; null: no doubt.

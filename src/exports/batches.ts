@@ -95,21 +95,27 @@ export async function dropRefused(
   });
 }
 
-/** These leavers are wanted by another export by now: they stay on the list, and nothing is to be done about them. */
+/**
+ * Nothing is to be done about these leavers: they are wanted by another export by now and stay on the list, or another run
+ * took them off.
+ */
 export async function releaseLeavers(
   context: BatchContext,
   batch: Batch,
-  entries: readonly PlannedEntry[],
+  { wanted, off }: { readonly wanted: readonly PlannedEntry[]; readonly off: readonly PlannedEntry[] },
 ): Promise<void> {
   // Still SENDING: nobody knows how the request before this one ended.
   const mayHaveArrived = batch.mayHaveArrived || batch.state === BatchState.SENDING;
-  const earlier = { mayBeOff: mayHaveArrived, window: windowOf(context, batch) };
+  const earlier = { mayHaveArrived, window: windowOf(context, batch) };
   await context.decide({
     batch,
-    changes: { ...without(batch, entries.length), mayHaveArrived },
+    changes: { ...without(batch, wanted.length + off.length), mayHaveArrived },
     people: async ({ manager }) => {
-      const keys = entries.map(({ emailKey }) => emailKey);
-      const released = await releaseEntries(manager, context.run, keys, earlier);
+      const release = (entries: readonly PlannedEntry[], isOff: boolean) => {
+        const keys = entries.map(({ emailKey }) => emailKey);
+        return releaseEntries(manager, context.run, keys, { ...earlier, isOff });
+      };
+      const released = (await release(wanted, false)) + (await release(off, true));
       return { leavers: -released, toSend: -released };
     },
   });

@@ -1,17 +1,16 @@
 import { setImmediate } from 'node:timers/promises';
 import { compareUtf8, dialectOf } from '../bulk-sql.js';
-import { LeaverPolicy } from '../entities/export.js';
 import type { Scanner } from '../database.js';
-import { AS_WANTED, LedgerTask, Standing } from '../entities/ledger.js';
+import { AS_WANTED, Standing, type LedgerTask } from '../entities/ledger.js';
+import { isDeparted, lookElsewhere } from './departures.js';
 import {
   differenceOf,
   differenceOfGone,
   type Difference,
-  type Elsewhere,
   type KnownEntry,
   type Rules,
 } from './differences.js';
-import type { LedgerPlace, Neighbour } from './ledger.js';
+import type { LedgerPlace } from './ledger.js';
 import type { WantedMember } from './mapping.js';
 import type { Refusal } from './refusals.js';
 import type { Spill } from './spill.js';
@@ -102,43 +101,6 @@ function dependsOnOthers({ members, known }: Pair): boolean {
   return members === undefined || known === undefined || known.gone || known.standing !== Standing.ON_LIST;
 }
 
-/** What the neighbours say of these addresses; who is not mentioned is unknown to all of them. */
-export async function lookElsewhere(
-  scanner: Scanner,
-  neighbours: readonly Neighbour[],
-  keys: readonly string[],
-): Promise<Map<string, Elsewhere>> {
-  const found = new Map<string, Elsewhere>();
-  if (keys.length === 0) return found;
-  for (const { ledgerId, attached, policy } of neighbours) {
-    const rows = await scanner.query<ElsewhereRow[]>(
-      `SELECT "emailKey", "gone", "standing", "task", "plannedRun" FROM "ledger_entries"
-       WHERE "ledgerId" = $1 AND "emailKey" IN ${dialectOf(scanner).list('$2')}`,
-      [ledgerId, JSON.stringify(keys)],
-    );
-    for (const row of rows) {
-      const isOnList = row.standing === Standing.ON_LIST;
-      const keeps = attached && (!row.gone || (policy === LeaverPolicy.KEEP && isOnList));
-      const removes = row.plannedRun !== null && row.task === LedgerTask.REMOVE;
-      const removed = row.standing === Standing.REMOVED || removes;
-      const before = found.get(row.emailKey);
-      found.set(row.emailKey, {
-        keeps: keeps || (before?.keeps ?? false),
-        removed: removed || (before?.removed ?? false),
-      });
-    }
-  }
-  return found;
-}
-
-interface ElsewhereRow {
-  emailKey: string;
-  gone: boolean | 0 | 1;
-  standing: Standing;
-  task: LedgerTask;
-  plannedRun: number | null;
-}
-
 /** All members of one address, the first by id in front. */
 interface Address {
   readonly emailKey: string;
@@ -175,6 +137,8 @@ export async function* ledgerPages(scanner: Scanner, ledgerId: number | null): A
     '"task"',
     '"standing"',
     '"gone"',
+    '"departedRun"',
+    isDeparted('(SELECT "exportId" FROM "ledgers" WHERE "id" = $1)'),
     '"doubt"',
     '"refusal"',
   ];
@@ -202,12 +166,15 @@ type EntryRow = [
   task: LedgerTask,
   standing: Standing,
   gone: boolean | 0 | 1,
+  departedRun: number | null,
+  departed: boolean | 0 | 1,
   doubt: number | null,
   refusal: string | null,
 ];
 
 function knownEntry(row: EntryRow): KnownEntry {
-  const [emailKey, profileId, wanted, filled, delivered, task, standing, gone, doubt, refusal] = row;
+  const [emailKey, profileId, wanted, filled, delivered, task, standing, ...rest] = row;
+  const [gone, departedRun, departed, doubt, refusal] = rest;
   return {
     emailKey,
     profileId,
@@ -217,6 +184,8 @@ function knownEntry(row: EntryRow): KnownEntry {
     task,
     standing,
     gone: Boolean(gone),
+    departedRun,
+    departed: Boolean(departed),
     doubt,
     refusal: refusal === null ? null : (JSON.parse(refusal) as Refusal),
   };

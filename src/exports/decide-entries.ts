@@ -168,22 +168,26 @@ export async function admitEntries(
 }
 
 /**
- * These leavers are to stay after all.
- * @param mayBeOff whether an earlier request may have taken them off the list: then whoever wants them looks first.
+ * Nothing is to be done about these leavers after all.
+ * @param isOff whether another run took them off the list; else they are to stay on it.
+ * @param mayHaveArrived whether an earlier request may have taken them off: then its window is noted, and whoever wants one
+ *   who was to stay looks first.
  */
 export async function releaseEntries(
   manager: EntityManager,
   run: ExportRun,
   keys: readonly string[],
-  { mayBeOff, window }: { mayBeOff: boolean; window: RemovalWindow | undefined },
+  earlier: { isOff: boolean; mayHaveArrived: boolean; window: RemovalWindow | undefined },
 ): Promise<number> {
+  if (keys.length === 0) return 0;
   const list = JSON.stringify(keys);
   const where = `"ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" IN ${dialectOf(manager).list('$3')}`;
-  if (mayBeOff) await noteRemovals(manager, run, where, [run.ledgerId, run.number, list], window);
-  const off = `, "standing" = ${Standing.REMOVED}, "doubt" = ${DOUBT_FOR_GOOD}`;
+  const { isOff, mayHaveArrived, window } = earlier;
+  if (mayHaveArrived) await noteRemovals(manager, run, where, [run.ledgerId, run.number, list], window);
+  const mayBeOff = `, "standing" = ${Standing.REMOVED}, "doubt" = ${DOUBT_FOR_GOOD}`;
   return execute(
     manager,
-    `UPDATE "ledger_entries" SET "plannedRun" = NULL${mayBeOff ? off : ''} WHERE ${where}`,
+    `UPDATE "ledger_entries" SET "plannedRun" = NULL${mayHaveArrived && !isOff ? mayBeOff : ''} WHERE ${where}`,
     [run.ledgerId, run.number, list],
   );
 }

@@ -13,6 +13,9 @@ export interface KnownEntry {
   readonly task: LedgerTask;
   readonly standing: Standing;
   readonly gone: boolean;
+  readonly departedRun: number | null;
+  /** That the person is gone counts for other exports: see departures.ts. */
+  readonly departed: boolean;
   readonly doubt: number | null;
   readonly refusal: Refusal | null;
 }
@@ -23,13 +26,22 @@ export interface Elsewhere {
   readonly keeps: boolean;
   /** One has taken it off the list, or is about to. */
   readonly removed: boolean;
+  /** One that takes leavers off has let go of it, and it may still be on the list by that one: nobody took it off. */
+  readonly leftBehind: boolean;
 }
+
+/**
+ * What becomes of people who have left: they are taken off the list, or stay on it. UNKNOWN: a segment is inactive, whose
+ * members would seem to have left.
+ */
+export type LeaverRule = 'REMOVE' | 'KEEP' | 'UNKNOWN';
 
 export interface Rules {
   /** Sends also what is at the destination as wanted, and does not wait after refusals. */
   readonly force: boolean;
-  /** Leavers are taken off the list: the policy says so, and no segment is inactive, whose members would seem to leave. */
-  readonly removesLeavers: boolean;
+  readonly leavers: LeaverRule;
+  /** The number of the run; null: nothing is written. */
+  readonly run: number | null;
   /** In ms since 1970. */
   readonly now: number;
 }
@@ -41,7 +53,7 @@ export interface Rules {
  * CHANGED     a member whose contact is not (surely) as wanted
  * RETURNING   a member who was taken off the list by us: the destination is asked first
  * UNCHANGED   a member who is at the destination as wanted
- * LEAVER      no member, delivered by us, and to be taken off the list
+ * LEAVER      no member, delivered by us or by an export that has let go as well, and to be taken off the list
  * REFUSED     to be sent, but the destination refused just that not long ago
  * NONE        no member, and nothing is to be done
  */
@@ -57,6 +69,7 @@ export interface NextEntry {
   readonly planned: boolean;
   readonly task: LedgerTask;
   readonly gone: boolean;
+  readonly departedRun: number | null;
   readonly doubt: number | null;
   readonly refusal: Refusal | null;
 }
@@ -69,7 +82,10 @@ export interface Difference {
   readonly next?: NextEntry;
 }
 
-const NOWHERE: Elsewhere = { keeps: false, removed: false };
+/** Of an entry that a member has. */
+const PRESENT = { gone: false, departedRun: null } as const;
+
+const NOWHERE: Elsewhere = { keeps: false, removed: false, leftBehind: false };
 
 /** The difference between a member and what the ledger knows of the address, which may be nothing. */
 export function differenceOf(
@@ -93,21 +109,35 @@ export function differenceOf(
   return planned(member, known, 'CHANGED');
 }
 
-/** What becomes of an address in the ledger that no member has. */
+/**
+ * What becomes of an address in the ledger that no member has. Whoever lets go of it last takes it off the list, also where
+ * only other exports had delivered it, which let go before and left it because of this one.
+ */
 export function differenceOfGone(
   known: KnownEntry,
   elsewhere: Elsewhere = NOWHERE,
   rules: Rules,
 ): Difference {
+  if (rules.leavers === 'UNKNOWN') return { fate: 'NONE' };
+  const isOnList = known.standing === Standing.ON_LIST;
   // What is in doubt may be on the list.
-  const mayBeOnList = known.standing === Standing.ON_LIST || known.doubt !== null;
-  if (!rules.removesLeavers || !mayBeOnList || elsewhere.keeps) {
-    return known.gone ? { fate: 'NONE' } : { fate: 'NONE', next: { ...known, planned: false, gone: true } };
+  const mayBeOnList = isOnList || known.doubt !== null;
+  const isKept = elsewhere.keeps || (rules.leavers === 'KEEP' && isOnList);
+  const isToGo = (rules.leavers === 'REMOVE' && mayBeOnList) || elsewhere.leftBehind;
+  const left = { ...known, gone: true, departedRun: departedRunOf(known, rules) };
+  const isNoted = known.gone && known.departedRun === left.departedRun;
+  const noted = isNoted ? {} : { next: { ...left, planned: false } };
+  if (isKept || !isToGo) return { fate: 'NONE', ...noted };
+  if (known.task === LedgerTask.REMOVE && refuses(known, rules)) {
+    return { fate: 'REFUSED', refusal: known.refusal, ...noted };
   }
-  if (known.task === LedgerTask.REMOVE && refuses(known, rules))
-    return { fate: 'REFUSED', refusal: known.refusal };
-  const next = { ...known, planned: true, task: LedgerTask.REMOVE, gone: true, refusal: null };
-  return { fate: 'LEAVER', next };
+  return { fate: 'LEAVER', next: { ...left, planned: true, task: LedgerTask.REMOVE, refusal: null } };
+}
+
+/** The run that lets go of the person: an earlier one whose departures are final, or this one, unless it keeps the contact. */
+function departedRunOf(known: KnownEntry, rules: Rules): number | null {
+  if (known.departed) return known.departedRun;
+  return rules.leavers === 'KEEP' && known.standing === Standing.ON_LIST ? null : rules.run;
 }
 
 function planned(
@@ -117,7 +147,7 @@ function planned(
 ): Difference {
   const task = fate === 'RETURNING' ? LedgerTask.CHECK : LedgerTask.PUT;
   const doubt = doubtAbout(member, known);
-  return { fate, next: { ...member, planned: true, task, gone: false, doubt, refusal: null } };
+  return { fate, next: { ...member, planned: true, task, ...PRESENT, doubt, refusal: null } };
 }
 
 /** Nothing is sent; the entry is written only if it reads differently now. */
@@ -135,7 +165,7 @@ function rewritten(
   if (reads) return {};
   const { task } = known;
   return {
-    next: { ...member, planned: false, task, gone: false, doubt: doubtAbout(member, known), refusal },
+    next: { ...member, planned: false, task, ...PRESENT, doubt: doubtAbout(member, known), refusal },
   };
 }
 

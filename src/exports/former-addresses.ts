@@ -6,7 +6,8 @@ import type { ExportRun } from '../entities/export-run.js';
 import { LedgerTask, Standing } from '../entities/ledger.js';
 import type { Attributes } from '../entities/profile.js';
 import { ledgerPages, type Finding } from './compare.js';
-import type { KeyRange, LedgerPlace } from './ledger.js';
+import type { LeaverRule } from './differences.js';
+import type { KeyRange, LedgerPlace, Neighbour } from './ledger.js';
 import { emailKeyOf, type WantedContact } from './mapping.js';
 
 /*
@@ -21,11 +22,14 @@ export interface FormerAddress {
   readonly email: string;
 }
 
-/** The addresses that lost their profile: nobody has them any more, or somebody else. */
+/**
+ * The addresses that lost their profile: nobody has them any more, or somebody else. Where nobody knows who left, an entry
+ * without a member is left as it is, and has not lost anybody.
+ */
 export function lostAddresses(findings: readonly Finding[]): FormerAddress[] {
-  return findings.flatMap(({ emailKey, known, member }) => {
+  return findings.flatMap(({ emailKey, known, member, next }) => {
     const isLost = known !== undefined && !known.gone && known.profileId !== member?.profileId;
-    if (!isLost) return [];
+    if (!isLost || (member === undefined && next === undefined)) return [];
     const [email] = JSON.parse(known.wanted) as WantedContact;
     return [{ profileId: known.profileId, emailKey, email }];
   });
@@ -52,20 +56,36 @@ export async function noteFormerAddresses(
   );
 }
 
+/** A ledger, and the export whose mapping says which address a profile has there. */
+type LedgerOfExport = Pick<Neighbour, 'ledgerId' | 'exportId'>;
+
 /**
- * What the exports to the same list know of newcomers' other addresses. They may not have run since the profile got
+ * The ledgers that may know other addresses of a run's newcomers: those of the other exports to the list; and the run's
+ * own, if it has not noted whose addresses were lost because a segment is inactive.
+ */
+export function ledgersWithFormerAddresses(
+  { exportId }: ExportRun,
+  { ledgerId, neighbours }: LedgerPlace,
+  leavers: LeaverRule,
+): LedgerOfExport[] {
+  const own = leavers === 'UNKNOWN' && ledgerId !== null ? [{ ledgerId, exportId }] : [];
+  return [...own, ...neighbours];
+}
+
+/**
+ * What these ledgers know of newcomers' other addresses. They may not have run since the profile got
  * another one, so an address counts if the profile does not have it any more. An export that maps another attribute has
  * every profile by another address, and means it so.
  * @param newcomers the address that each profile comes with, by profile id.
  */
 export async function addressesElsewhere(
   { reader, scanner }: Pick<Database, 'reader' | 'scanner'>,
-  { neighbours }: LedgerPlace,
+  ledgers: readonly LedgerOfExport[],
   newcomers: ReadonlyMap<string, string>,
 ): Promise<FormerAddress[]> {
   const found: FormerAddress[] = [];
   if (newcomers.size === 0) return found;
-  for (const { ledgerId, exportId } of neighbours) {
+  for (const { ledgerId, exportId } of ledgers) {
     const { mapping } = await reader.findOneByOrFail(Export, { id: exportId });
     for await (const page of ledgerPages(scanner, ledgerId)) {
       const candidates = page.filter(({ profileId, emailKey }) => {

@@ -7,7 +7,7 @@ import type { Problem } from '../entities/problem.js';
 import { gather } from '../gather.js';
 import { insertBatches, newBatch, planBatch, writeBatches } from './batch-rows.js';
 import { prove } from './call-destination.js';
-import { lookElsewhere } from './compare.js';
+import { obsoleteRemovals } from './departures.js';
 import { transactAs } from './fence.js';
 import { placeOf, type LedgerPlace } from './ledger.js';
 import type { PlannedEntry } from './planned.js';
@@ -25,12 +25,20 @@ export interface Parcel {
 
 /**
  * The batch may be sent now with these credentials; or it must wait, because another run's batch got ahead; or some of
- * its leavers must stay, because another export has come to want them.
+ * its leavers are not to be sent, because another export has come to want them or another run took them off.
  */
 export type Intent =
   | { readonly batch: Batch; readonly credentials: Credentials; readonly provenAt: number }
   | { readonly held: true }
-  | { readonly batch: Batch; readonly wantedElsewhere: readonly PlannedEntry[] };
+  | { readonly batch: Batch; readonly obsolete: ObsoleteRemovals };
+
+/** Leavers of a parcel that are not to be sent. */
+export interface ObsoleteRemovals {
+  /** Another export has come to want them: they stay on the list. */
+  readonly wanted: readonly PlannedEntry[];
+  /** Another run took them off the list. */
+  readonly off: readonly PlannedEntry[];
+}
 
 /**
  * Proves that the run may go on and, if so, notes that the batch is about to be sent: in one transaction, so that no
@@ -101,10 +109,10 @@ async function obstacleTo(
   if (context.hasCompany() && (await context.holds.isHeld(transaction.manager, run, entries))) {
     return { held: true };
   }
-  const wantedElsewhere = await leaversWantedElsewhere(transaction, entries, placeNow);
-  if (wantedElsewhere.length === 0) return undefined;
+  const obsolete = await obsoleteAmong(transaction, entries, placeNow);
+  if (obsolete === undefined) return undefined;
   const now = new Date(services.clock.now());
-  return { batch: batch ?? (await planBatch(transaction, run, entries, now)), wantedElsewhere };
+  return { batch: batch ?? (await planBatch(transaction, run, entries, now)), obsolete };
 }
 
 /** Writes that requests begin, before they begin. @returns their batches, in the same order. */
@@ -129,16 +137,17 @@ async function noteIntents(
   return parcels.flatMap(({ batch }) => batch ?? opened.shift() ?? []);
 }
 
-/** Since the run prepared, another run may have planned for these addresses. */
-async function leaversWantedElsewhere(
+/** Since the run prepared, another run may have planned for these addresses, or taken them off. */
+async function obsoleteAmong(
   { manager }: Transaction,
   entries: readonly PlannedEntry[],
   placeNow: () => Promise<LedgerPlace>,
-): Promise<PlannedEntry[]> {
+): Promise<ObsoleteRemovals | undefined> {
   const leavers = entries.filter(({ task }) => task === LedgerTask.REMOVE);
-  if (leavers.length === 0) return [];
-  const { neighbours } = await placeNow();
+  if (leavers.length === 0) return undefined;
   const keys = leavers.map(({ emailKey }) => emailKey);
-  const elsewhere = await lookElsewhere(manager, neighbours, keys);
-  return leavers.filter(({ emailKey }) => elsewhere.get(emailKey)?.keeps);
+  const { wanted, off } = await obsoleteRemovals(manager, await placeNow(), keys);
+  if (wanted.size + off.size === 0) return undefined;
+  const among = (set: ReadonlySet<string>) => leavers.filter(({ emailKey }) => set.has(emailKey));
+  return { wanted: among(wanted), off: among(off) };
 }

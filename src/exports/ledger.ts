@@ -96,10 +96,10 @@ export async function writeEntries(
 
 const OWN_TYPES = { emailKey: 'text', profileId: 'text', wanted: 'text', filled: 'integer' } as const;
 const OWN = Object.keys(OWN_TYPES);
-const SHARED = ['plannedRun', 'task', 'gone', 'doubt', 'refusal'];
+const SHARED = ['plannedRun', 'task', 'gone', 'departedRun', 'doubt', 'refusal'];
 
-function stateOf({ planned, task, gone, doubt, refusal }: NextEntry): string {
-  return `${planned} ${task} ${gone} ${doubt} ${refusal && JSON.stringify(refusal)}`;
+function stateOf({ planned, task, gone, departedRun, doubt, refusal }: NextEntry): string {
+  return `${planned} ${task} ${gone} ${departedRun} ${doubt} ${refusal && JSON.stringify(refusal)}`;
 }
 
 async function writeAlike(
@@ -109,8 +109,9 @@ async function writeAlike(
 ): Promise<void> {
   const [first] = entries;
   if (first === undefined) return;
-  const { planned, task, gone, doubt, refusal } = first;
-  const shared = [planned ? run.number : null, task, gone, doubt, refusal && JSON.stringify(refusal)];
+  const { planned, task, gone, departedRun, doubt, refusal } = first;
+  const plannedRun = planned ? run.number : null;
+  const shared = [plannedRun, task, gone, departedRun, doubt, refusal && JSON.stringify(refusal)];
   const rows = entries.map(({ emailKey, profileId, wanted, filled }) => [
     emailKey,
     profileId,

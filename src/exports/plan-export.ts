@@ -105,7 +105,8 @@ async function lookThrough(
       for (const { reason } of rejections) tally.skip(reason);
     }
     const place = await placeOf(reader, target);
-    const rules = { force: false, removesLeavers: plan.removesLeavers, now: services.clock.now() };
+    const { leavers } = plan;
+    const rules = { force: false, leavers, run: null, now: services.clock.now() };
     for await (const findings of compareWithLedger(scanner, place, spill, rules)) findings.forEach(tally.add);
   }
   const { skipped, fates, delivered, movers, importerCalls } = tally.total();

@@ -78,7 +78,8 @@ async function readPlanned(
       task,
       wanted,
       everSent,
-      isNew: standing === Standing.NEVER_DELIVERED,
+      // A leaver whom only another export delivered is no newcomer.
+      isNew: standing === Standing.NEVER_DELIVERED && task !== LedgerTask.REMOVE,
     }),
   );
 }

@@ -10,9 +10,11 @@ import { Connection } from '../entities/connection.js';
 import { countMembers } from '../profiles/members.js';
 import { compareWithLedger, type Finding } from './compare.js';
 import { transactAs } from './fence.js';
+import type { LeaverRule } from './differences.js';
 import { holdRun, leaverHold } from './hold.js';
 import {
   addressesElsewhere,
+  ledgersWithFormerAddresses,
   anybodyMoved,
   checkMovers,
   lostAddresses,
@@ -33,7 +35,7 @@ export interface RunPlan {
   readonly mapping: Mapping;
   readonly profileLimit: number;
   readonly generations: readonly number[];
-  readonly removesLeavers: boolean;
+  readonly leavers: LeaverRule;
   readonly leaverHoldPercent: number;
 }
 
@@ -47,7 +49,7 @@ export type Preparation =
  * 1. pin the segments' members as they are now, and make room for what an interrupted preparation left;
  * 2. refuse what is too many, before anything is sent;
  * 3. walk the members by id, map each, set aside who has no usable address, sort the others by address;
- * 4. compare them with the ledger, address by address, and plan the differences;
+ * 4. compare them with the ledger, address by address, and plan the differences, one run to a list at a time;
  * 5. hold the run if it would take many contacts off the list.
  *
  * Interrupted, it begins again from 1.
@@ -62,9 +64,13 @@ export async function prepare(context: RunContext): Promise<Preparation> {
   services.hub.changed(run.id);
   await using spill = await openSpill(services.scratchDirectory);
   await stage(context, plan, spill);
-  const delivered = await planDifferences(context, plan, spill);
-  await checkWhoMoved(context);
-  return await finish(context, { delivered, holdPercent: plan.leaverHoldPercent });
+  // Runs to one list see what the ones before them found: see departures.ts.
+  return await context.comparing.pass(run.listId, async () => {
+    context.sending.signal.throwIfAborted();
+    const delivered = await planDifferences(context, plan, spill);
+    await checkWhoMoved(context);
+    return finish(context, plan, delivered);
+  });
 }
 
 /** Why nothing can be sent by this plan, or how many members it has. */
@@ -125,8 +131,7 @@ export async function readPlan(
     profileLimit,
     // A segment that never had members has no generation; -1 names none, and tells it from an inactive one.
     generations: active.map((segment) => segment.generation ?? -1),
-    // The members of an inactive segment have not left.
-    removesLeavers: leavers === LeaverPolicy.UNSUBSCRIBE && active.length === uses.length,
+    leavers: active.length < uses.length ? 'UNKNOWN' : leavers === LeaverPolicy.KEEP ? 'KEEP' : 'REMOVE',
     leaverHoldPercent,
   };
 }
@@ -150,8 +155,9 @@ async function planDifferences(context: RunContext, plan: RunPlan, spill: Spill)
   const { run, services } = context;
   const { reader, scanner } = services.database;
   const place = await placeOf(reader, run);
-  const rules = { force: run.force, removesLeavers: plan.removesLeavers, now: services.clock.now() };
-  /** Needed only where other exports may know of them. */
+  const rules = { force: run.force, leavers: plan.leavers, run: run.number, now: services.clock.now() };
+  const ledgers = ledgersWithFormerAddresses(run, place, plan.leavers);
+  /** Needed only where these ledgers may know of them. */
   const newcomers = new Map<string, string>();
   let delivered = 0;
   await using writing = oneBeside();
@@ -166,15 +172,16 @@ async function planDifferences(context: RunContext, plan: RunPlan, spill: Spill)
         await noteFormerAddresses(manager, run, lostAddresses(findings));
       }),
     );
-    if (place.neighbours.length > 0) {
+    if (ledgers.length > 0) {
       for (const { fate, member } of findings) {
-        if (fate === 'NEW' && member !== undefined) newcomers.set(member.profileId, member.emailKey);
+        const isComing = fate === 'NEW' || fate === 'RETURNING';
+        if (isComing && member !== undefined) newcomers.set(member.profileId, member.emailKey);
       }
     }
     delivered += findings.filter(({ known }) => known?.standing === Standing.ON_LIST).length;
   }
   await writing.done();
-  const elsewhere = await addressesElsewhere(services.database, place, newcomers);
+  const elsewhere = await addressesElsewhere(services.database, ledgers, newcomers);
   await write(context, {}, (manager) => noteFormerAddresses(manager, run, elsewhere));
   return delivered;
 }
@@ -232,10 +239,11 @@ async function checkWhoMoved(context: RunContext): Promise<void> {
 
 async function finish(
   { run, services }: RunContext,
-  facts: { delivered: number; holdPercent: number },
+  { leavers: rule, leaverHoldPercent: holdPercent }: RunPlan,
+  delivered: number,
 ): Promise<Preparation> {
   const { leavers, approvedLeavers } = run;
-  const hold = leaverHold({ ...facts, leavers, approvedLeavers });
+  const hold = leaverHold({ delivered, holdPercent, leavers, approvedLeavers });
   await transactAs(services, run, async (transaction) => {
     const members = run.skipped + run.unchanged + run.toSend - run.leavers;
     if (hold !== null) {
@@ -243,7 +251,9 @@ async function finish(
       await holdRun(services, transaction, run, hold);
       return;
     }
-    await writeRun(transaction.manager, run, { phase: ExportRunPhase.SENDING, members });
+    // What an earlier preparation noted stays undecided where this one does not know who left.
+    const departuresFinalAt = rule === 'UNKNOWN' ? null : new Date(services.clock.now());
+    await writeRun(transaction.manager, run, { phase: ExportRunPhase.SENDING, members, departuresFinalAt });
     transaction.afterCommit(() => services.hub.changed(run.id));
   });
   return { state: hold === null ? 'READY' : 'HELD' };

@@ -22,6 +22,7 @@ import {
   type RunContext,
 } from './run-context.js';
 import { RunMovedError, UNDER_WAY } from './run-states.js';
+import { createTurnstile } from '../turnstile.js';
 import { createTurns } from './turns.js';
 import { createWorkingRuns } from './working-runs.js';
 import { endRun, isPrepared, takeUp, workRun } from './work-run.js';
@@ -54,6 +55,7 @@ export async function pumpAccount(
   let budget: Budget | undefined;
   /** Not every run that is to be worked is in hand yet. */
   let isTaking = true;
+  const comparing = createTurnstile();
 
   const budgetAt = async (limits: DestinationLimits): Promise<Budget> => {
     const pace = createPace(limits, [
@@ -81,6 +83,7 @@ export async function pumpAccount(
       limits,
       pace,
       turns,
+      comparing,
       urgency: () => run.toSend - run.confirmed - run.rejected - run.unconfirmed,
       decide: createDecide(tenant, run, holds),
       clockThere: () => destination.timeAt(host),

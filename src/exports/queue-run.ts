@@ -251,6 +251,7 @@ function newRun(
     cancelRequestedAt: null,
     heldAt: null,
     approvedLeavers: null,
+    departuresFinalAt: null,
     attempt: 1,
     sequence: 0,
     members: null,

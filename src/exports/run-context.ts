@@ -14,6 +14,7 @@ import type { Tenant } from './fence.js';
 import type { Pace } from './pace.js';
 import type { PreparingPlaces } from './preparing-places.js';
 import type { ProgressHub } from './progress-hub.js';
+import type { Turnstile } from '../turnstile.js';
 import type { Turns } from './turns.js';
 
 /** What the engine needs from the rest of the server; within a run, every line of the logger carries its `runId`. */
@@ -44,6 +45,8 @@ export interface RunContext {
   readonly limits: DestinationLimits;
   readonly pace: Pace;
   readonly turns: Turns;
+  /** The account's: runs to the same list are compared with their ledgers one after the other. */
+  readonly comparing: Turnstile;
   /** How urgent its requests are: the less is left to do, the sooner. 200 people never wait behind a million. */
   readonly urgency: () => number;
   /** Where the batches of the run are decided. */

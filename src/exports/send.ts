@@ -10,7 +10,7 @@ import { timeAttempt } from './attempt-clock.js';
 import { acceptBatch, dropRefused, releaseLeavers, replanBatch, splitBatch } from './batches.js';
 import { callDestination, isFresh, MAX_BACKOFF, reportFailing } from './call-destination.js';
 import { listGone } from './conditions.js';
-import type { Intent, Parcel } from './intents.js';
+import type { Intent, ObsoleteRemovals, Parcel } from './intents.js';
 import { plannedIn, type PlannedEntry } from './planned.js';
 import { contactOf } from './mapping.js';
 import type { Rejected } from './reject-people.js';
@@ -30,7 +30,7 @@ export async function handOver(
 ): Promise<() => Promise<Handover>> {
   if ('held' in intent) return () => Promise.resolve({ again: [parcel] });
   const sent = { ...parcel, batch: intent.batch };
-  if ('wantedElsewhere' in intent) return () => setFree(context, sent, intent.wantedElsewhere);
+  if ('obsolete' in intent) return () => setFree(context, sent, intent.obsolete);
   if (!isFresh(intent)) {
     // Nothing has left. Whoever has the run by now, if it is not us, has fenced us off.
     return async () => {
@@ -74,14 +74,15 @@ async function afterFailure(
   throw error;
 }
 
-/** These leavers stay; the others of the parcel go out. */
+/** These leavers are not sent; the others of the parcel go out. */
 async function setFree(
   context: RunContext,
   parcel: Parcel & { batch: Batch },
-  leavers: readonly PlannedEntry[],
+  obsolete: ObsoleteRemovals,
 ): Promise<Handover> {
-  await releaseLeavers(context, parcel.batch, leavers);
-  const others = parcel.entries.filter((entry) => !leavers.includes(entry));
+  await releaseLeavers(context, parcel.batch, obsolete);
+  const released = new Set([...obsolete.wanted, ...obsolete.off]);
+  const others = parcel.entries.filter((entry) => !released.has(entry));
   return { again: parcelOf(parcel, others) };
 }
 

@@ -23,6 +23,7 @@ import { ManyProcesses1795530000000 } from '../migrations/1795530000000-many-pro
 import { RoomForUpdates1795535000000 } from '../migrations/1795535000000-room-for-updates.js';
 import { ExportsToOneList1796170000000 } from '../migrations/1796170000000-exports-to-one-list.js';
 import { WhereARefreshWasAskedFor1795536000000 } from '../migrations/1795536000000-where-a-refresh-was-asked-for.js';
+import { WhoFoundThemGone1796130000000 } from '../migrations/1796130000000-who-found-them-gone.js';
 
 /** Every table and every migration, by name: nothing is found by looking through folders. */
 export const dataModel = {
@@ -63,6 +64,7 @@ export const dataModel = {
     ManyProcesses1795530000000,
     RoomForUpdates1795535000000,
     WhereARefreshWasAskedFor1795536000000,
+    WhoFoundThemGone1796130000000,
     ExportsToOneList1796170000000,
   ],
 };

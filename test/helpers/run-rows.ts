@@ -50,6 +50,7 @@ export async function openRunRows(): Promise<RunRows> {
             planned: true,
             task: LedgerTask.PUT,
             gone: false,
+            departedRun: null,
             doubt: null,
             refusal: null,
           })),

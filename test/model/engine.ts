@@ -34,9 +34,10 @@ interface Wanted {
 
 /** What an export knows of an address on a list. */
 interface Entry {
-  /** What the last run wanted of it; whether that run wanted it at all. */
+  /** What the last run wanted of it that wanted it at all. */
   wanted: Wanted;
-  isMember: boolean;
+  /** KEPT: it was on the list under KEEP when a run found nobody there. DEPARTED: the export has let go of it. */
+  left: 'NO' | 'KEPT' | 'DEPARTED';
   /** What was last confirmed; undefined: it was never delivered. */
   delivered: Values | undefined;
   /** Whether the destination surely holds `delivered`. */
@@ -87,8 +88,7 @@ export class Model {
       const entry = ledger.get(key) ?? newEntry(person);
       ledger.set(key, entry);
       const fate = this.fateOf(definition, key, entry, person, force);
-      if (person !== undefined) entry.wanted = person;
-      entry.isMember = person !== undefined;
+      noteMember(definition, entry, person);
       if (fate === 'NONE') continue;
       if (fate === 'UNCHANGED') {
         counted.unchanged += 1;
@@ -101,7 +101,7 @@ export class Model {
       else planned.push({ key, entry, fate });
     }
     for (const { key, entry, fate } of planned) {
-      const isNew = fate !== 'LEAVER' && entry.delivered === undefined;
+      const isNew = fate !== 'LEAVER' && entry.delivered === undefined && !entry.removed;
       if (isNew) newcomers += 1;
       const result = this.deliver(definition, key, entry, fate);
       entry.refused = result === 'DONE' ? undefined : refusalOf(entry, fate);
@@ -153,19 +153,20 @@ export class Model {
   ): Fate | 'UNCHANGED' | 'REFUSED' | 'NONE' {
     const elsewhere = this.elsewhere(definition, key);
     if (person === undefined) {
-      const removesLeavers = !definition.keepsLeavers && definition.segments.every(({ active }) => active);
-      if (!removesLeavers || entry.onList === 'NO' || elsewhere.keeps) return 'NONE';
+      const isKept = elsewhere.keeps || (definition.keepsLeavers && entry.onList === 'YES');
+      const isToGo = (!definition.keepsLeavers && entry.onList !== 'NO') || elsewhere.leftBehind;
+      if (!knowsWhoLeft(definition) || isKept || !isToGo) return 'NONE';
       return entry.refused === REMOVAL && !force ? 'REFUSED' : 'LEAVER';
     }
     if (entry.refused === textOf(person) && !force) return 'REFUSED';
-    const isOurs = entry.isMember && entry.delivered !== undefined;
+    const isOurs = entry.left === 'NO' && entry.delivered !== undefined;
     if (entry.removed || (elsewhere.removed && !isOurs)) return 'RETURNING';
     if (entry.delivered === undefined) return 'NEW';
     return entry.isSure && !force && holds(entry.delivered, person.values) ? 'UNCHANGED' : 'CHANGED';
   }
 
   /** What the other exports to the same list want of an address. */
-  private elsewhere(definition: ModelExport, key: string): { keeps: boolean; removed: boolean } {
+  private elsewhere(definition: ModelExport, key: string) {
     const others = this.exports.filter((other) => other !== definition);
     const entries = others.flatMap((other) => {
       const entry = other.ledgers.get(definition.list)?.get(key);
@@ -173,9 +174,12 @@ export class Model {
     });
     const keeps = entries.some(({ other, entry }) => {
       const isThere = other.attached && other.list === definition.list;
-      return isThere && (entry.isMember || (other.keepsLeavers && entry.onList === 'YES'));
+      return isThere && (!hasDeparted(entry) || (other.keepsLeavers && entry.onList === 'YES'));
     });
-    return { keeps, removed: entries.some(({ entry }) => entry.removed) };
+    const leftBehind = entries.some(
+      ({ other, entry }) => hasDeparted(entry) && !other.keepsLeavers && entry.onList !== 'NO',
+    );
+    return { keeps, leftBehind, removed: entries.some(({ entry }) => entry.removed) };
   }
 
   /** Looks up who must be looked up, and sends the others. */
@@ -184,13 +188,17 @@ export class Model {
     const { list } = definition;
     if (fate === 'LEAVER') {
       const result = destination.remove(key, list);
-      if (result === 'FAILED') entry.isSure = false;
+      if (result === 'FAILED') {
+        entry.isSure = false;
+        if (entry.removed && entry.onList === 'NO') entry.onList = 'MAYBE';
+      }
       if (result !== 'DONE') return result;
       Object.assign(entry, { onList: 'NO', removed: true, isSure: true });
       // Whoever put it there, and did not have it kept, cannot rely on it any more.
       for (const other of this.exports) {
         const theirs = other.ledgers.get(list)?.get(key);
-        if (theirs?.onList === 'YES') Object.assign(theirs, { onList: 'NO', removed: true });
+        if (theirs?.onList === 'YES')
+          Object.assign(theirs, { onList: theirs.isSure ? 'NO' : 'MAYBE', removed: true });
       }
       return result;
     }
@@ -276,11 +284,23 @@ function ledgerOf({ ledgers, list }: ModelExport): Map<string, Entry> {
   return ledger;
 }
 
+/** The members of an inactive segment have not left, and nobody can tell them from those who have. */
+const knowsWhoLeft = ({ segments }: ModelExport) => segments.every(({ active }) => active);
+
+/** Whether other exports may take it off the list. Who was kept under KEEP is let go of by a later run alone. */
+const hasDeparted = ({ left, onList }: Entry) => left === 'DEPARTED' || (left === 'KEPT' && onList === 'NO');
+
+function noteMember(definition: ModelExport, entry: Entry, person: Wanted | undefined): void {
+  if (person !== undefined) Object.assign(entry, { wanted: person, left: 'NO' });
+  else if (knowsWhoLeft(definition) && !hasDeparted(entry))
+    entry.left = definition.keepsLeavers && entry.onList === 'YES' ? 'KEPT' : 'DEPARTED';
+}
+
 function newEntry(wanted: Wanted | undefined): Entry {
   if (wanted === undefined) throw new Error('Nobody wants it, and nobody knows it.');
   return {
     wanted,
-    isMember: false,
+    left: 'NO',
     delivered: undefined,
     isSure: true,
     onList: 'NO',
