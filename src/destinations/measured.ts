@@ -20,9 +20,9 @@ export function measured(destination: Destination, clock: Clock, onCall: OnCall)
       call: (...args: Arguments) => Promise<T>,
     ): ((...args: Arguments) => Promise<T>) =>
     async (...args) => {
-      const startedAt = clock.now();
+      const startedAt = clock.monotonic();
       const told = (result: CallResult) => {
-        onCall(operation, result, clock.now() - startedAt);
+        onCall(operation, result, clock.monotonic() - startedAt);
       };
       try {
         const answer = await call(...args);

@@ -1,6 +1,7 @@
 import { Not } from 'typeorm';
 import { isDatabaseAway } from '../database-errors.js';
-import type { DestinationLimits } from '../destinations/destination.js';
+import { instantOf } from '../clock.js';
+import type { DestinationLimits, Quota } from '../destinations/destination.js';
 import { Batch } from '../entities/batch.js';
 import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
@@ -54,10 +55,10 @@ export async function pumpAccount(
 
   const budgetAt = async (limits: DestinationLimits): Promise<Budget> => {
     const pace = createPace(limits, [
-      ...(await pastRequests(services, account, limits.batchQuota.windowMs)),
-      ...unknownCalls(limits, services.clock.now()),
+      ...(await pastRequests(services, account, limits.batchQuota)),
+      ...unknownCalls(limits, services.clock.monotonic()),
     ]);
-    const metrics = services.metrics.openAccount(account, () => pace.share(services.clock.now()));
+    const metrics = services.metrics.openAccount(account, () => pace.share(services.clock.monotonic()));
     const turns = meteredTurns(createTurns(pace, services.clock), metrics, services.clock);
     return { pace, turns, metrics };
   };
@@ -185,22 +186,27 @@ function unknownCalls({ callQuota }: DestinationLimits, now: number): PastReques
 /**
  * The account's last batches, so that whoever takes it over does not overrun its quotas. Those that were answered
  * within the window may have begun in the one before it; of one that nobody saw accepted, the answer may come even now.
+ * Two windows hold no more than twice the quota: more rows are found only where the wall clock was put back since.
  */
 async function pastRequests(
   services: EngineServices,
   account: string,
-  windowMs: number,
+  { calls, windowMs }: Quota,
 ): Promise<PastRequest[]> {
-  const now = services.clock.now();
-  const since = new Date(now - 2 * windowMs).toISOString();
+  const { wallMs, monotonicMs } = instantOf(services.clock);
+  const since = new Date(wallMs - 2 * windowMs).toISOString();
+  /** What the wall clock has yet to show, because it was put back, counts as now. */
+  const monotonicOf = (moment: Date) => monotonicMs - Math.max(0, wallMs - moment.getTime());
   const batches = await services.database.reader
     .createQueryBuilder(Batch, 'batch')
     .innerJoin(ExportRun, 'run', 'run.id = batch.runId')
     .where('run.account = :account AND batch.intentAt >= :since', { account, since })
+    .orderBy('batch.intentAt', 'DESC')
+    .limit(2 * calls)
     .getMany();
   return batches.map(({ contacts, intentAt, acceptedAt }) => ({
     kind: contacts === 1 ? 'SINGLE' : 'BATCH',
-    at: intentAt.getTime(),
-    endedAt: acceptedAt !== null && acceptedAt >= intentAt ? acceptedAt.getTime() : now,
+    at: monotonicOf(intentAt),
+    endedAt: acceptedAt !== null && acceptedAt >= intentAt ? monotonicOf(acceptedAt) : monotonicMs,
   }));
 }
