@@ -6,9 +6,9 @@ import { Batch } from '../entities/batch.js';
 import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import { createBell, type Bell } from './bell.js';
+import { callersTurns } from './callers-turns.js';
 import { createDecide } from './decisions.js';
 import { beginTenure, RunTakenError } from './fence.js';
-import type { AccountMetrics } from './engine-metrics.js';
 import { meteredTurns } from './metered-turns.js';
 import { createPace, type PastRequest } from './pace.js';
 import type { Queue } from './queue.js';
@@ -29,7 +29,7 @@ interface PumpServices extends EngineServices {
 }
 
 /** What all runs of an account share. */
-type Budget = Pick<RunContext, 'pace' | 'turns'> & { readonly metrics: AccountMetrics };
+type Budget = Pick<RunContext, 'pace' | 'turns'> & { readonly close: () => void };
 
 /**
  * Works every run of one account until none is left, in one process at a time: the account's quotas are one budget, and
@@ -60,14 +60,23 @@ export async function pumpAccount(
     ]);
     const metrics = services.metrics.openAccount(account, () => pace.share(services.clock.monotonic()));
     const turns = meteredTurns(createTurns(pace, services.clock), metrics, services.clock);
-    return { pace, turns, metrics };
+    const ofCallers = callersTurns({ pace, turns }, services.clock);
+    services.workedAccounts.open(account, ofCallers);
+    return {
+      pace,
+      turns,
+      close: () => {
+        services.workedAccounts.close(account, ofCallers);
+        metrics.close();
+      },
+    };
   };
 
   const take = async (run: ExportRun) => {
     const connection = await services.database.reader.findOneBy(Connection, { id: run.connectionId });
     const host = connection?.host ?? '';
     const destination = services.destinations[run.kind];
-    const limits = destination.limits(host);
+    const limits = withoutOthers(destination.limits(host), services.workedAccounts.callsElsewhere);
     const { pace, turns } = (budget ??= await budgetAt(limits));
     const ours = { ...tenant, logger: services.logger.child({ runId: run.id }) };
     await takeUp(ours, run);
@@ -118,9 +127,15 @@ export async function pumpAccount(
     const taken = [...working.values()];
     for (const { context } of taken) shutDown(context);
     await Promise.all(taken.map(({ done }) => done));
-    budget?.metrics.close();
+    budget?.close();
   }
   if (failures.length > 0) throw failures[0];
+}
+
+/** The limits that are left when callers of other processes may make so many of the calls. */
+function withoutOthers(limits: DestinationLimits, callsElsewhere: number): DestinationLimits {
+  const { calls, windowMs } = limits.callQuota;
+  return { ...limits, callQuota: { calls: Math.max(1, calls - callsElsewhere), windowMs } };
 }
 
 /** Somebody cancelled the run, or took it up, in the moment before we did. */
