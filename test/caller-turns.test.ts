@@ -1,7 +1,9 @@
 import { createWorkedAccounts, type AccountTurns } from '../src/connections/account-turns.js';
 import { SOLE_SLOTS, type CallSlots } from '../src/connections/call-slots.js';
 import { createCallerTurns } from '../src/connections/caller-turns.js';
-import { RetryLaterError } from '../src/destinations/destination.js';
+import { RetryLaterError, type Credentials, type Destination } from '../src/destinations/destination.js';
+import { measured } from '../src/destinations/measured.js';
+import { RateLimitedError } from '../src/errors.js';
 import { createManualClock } from './helpers/manual-clock.js';
 import { errorOf } from './helpers/stub-destination.js';
 
@@ -32,6 +34,29 @@ interface AskOptions {
   readonly lastsMs?: number;
   readonly fails?: Error;
 }
+
+describe('the time that a destination takes', () => {
+  it('does not hold the wait for a turn, and a call whose turn did not come is none', async () => {
+    const clock = createManualClock(0);
+    const told: string[] = [];
+    const lists = async ({ turn }: Credentials) => {
+      await turn?.(() => clock.sleep(200));
+      await turn?.(() => clock.sleep(300));
+      return [];
+    };
+    const destination = measured({ lists } as unknown as Destination, clock, (...call) =>
+      told.push(call.join(' ')),
+    );
+    const credentials = { host: 'a', apiKey: 'b' };
+    const turn: Credentials['turn'] = (request) => clock.sleep(1_000).then(request);
+    const answer = destination.lists({ ...credentials, turn });
+    await clock.pass(5_000);
+    await answer;
+    const refused = () => Promise.reject(new RateLimitedError('Too many.', 1));
+    await errorOf(destination.lists({ ...credentials, turn: refused }));
+    expect(told).toEqual(['lists ok 500']);
+  });
+});
 
 describe('the requests of callers', () => {
   it('go to one account one after the other, a second after the answer before; accounts do not wait for each other', async () => {
@@ -85,9 +110,7 @@ describe('the requests of callers', () => {
     const again = ask('c', { fails: new RetryLaterError('Too fast.', 60_000, true) }).catch(() => 'refused');
     await clock.pass(1_000);
     await again;
-    const late = errorOf(ask('d'));
-    await clock.pass(20_000);
-    expect(await late).toMatchObject({ code: 'RATE_LIMITED' });
+    expect(await errorOf(ask('d'))).toMatchObject({ code: 'RATE_LIMITED', retryAfterSeconds: 59 });
     expect(begun).toHaveLength(3);
   });
 

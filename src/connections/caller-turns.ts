@@ -86,7 +86,9 @@ export function createCallerTurns(services: {
     perform: () => Promise<T>,
     wait: Wait,
   ): Promise<T> => {
-    await sleep(line.freeAt - clock.monotonic(), wait.signal);
+    const restsMs = line.freeAt - clock.monotonic();
+    if (restsMs > MAX_WAIT_MS) throw busy(restsMs);
+    await sleep(restsMs, wait.signal);
     const here = place.account === undefined ? undefined : worked.turnsOf(place.account);
     const windowMs = place.windowMs < SHORTEST_WINDOW_MS ? 0 : place.windowMs;
     let restMs = windowMs;
