@@ -13,6 +13,11 @@ export function generationLane(generation: number): string {
   return `generation ${generation}`;
 }
 
+/** The slot that callers of all processes share at an account, or at a host. */
+export function callsLane(place: string): string {
+  return `calls ${place}`;
+}
+
 /** Profiles, their attributes, and the members that an import gives to a generation. */
 export const PROFILES_LANE = 'profiles';
 

@@ -4,6 +4,7 @@ import { UsageError } from '../scripts/client/failure.js';
 import { Interruption, interruptionSignal } from '../scripts/client/interruption.js';
 import { counted, duration, figure, table } from '../scripts/terminal/format.js';
 import { createProgressBar, type ProgressBar } from '../scripts/terminal/progress-bar.js';
+import { systemClock } from './clock.js';
 import { ConfigError, readDatabaseAddress } from './config.js';
 import type { DatabaseAddress } from './database.js';
 import { describeError } from './errors.js';
@@ -44,9 +45,9 @@ async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(USAGE);
       return 0;
     }
-    const from = performance.now();
+    const from = systemClock.monotonic();
     const moved = await move(addresses, signal, json);
-    tellEnd(addresses, moved, Math.round(performance.now() - from), json);
+    tellEnd(addresses, moved, Math.round(systemClock.monotonic() - from), json);
     return 0;
   } catch (error: unknown) {
     if (error instanceof UsageError) {

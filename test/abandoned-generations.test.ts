@@ -72,6 +72,27 @@ describe('a generation that somebody began to fill', () => {
     await alive;
   });
 
+  it('stays when the clock is put forward by hours, or the machine was suspended', async () => {
+    await using world = await openGenerations();
+    const sweep = createSweep(world.services);
+    const generation = await world.fill('1');
+    const filled = new AbortController();
+    const alive = keepAlive(world.services, generation, filled.signal);
+    world.clock.set(5 * HOUR_MS);
+    await sweep();
+    for (let minutes = 0; minutes < 120; minutes += 10) {
+      await world.clock.pass(10 * 60_000);
+      await world.written(generation);
+      if (minutes % 60 === 0) await sweep();
+    }
+    expect((await world.left()).members).toBe(1);
+    filled.abort(new Error('done'));
+    await alive;
+    await world.clock.pass(2 * HOUR_MS);
+    await sweep();
+    expect((await world.left()).members).toBe(0);
+  });
+
   it('is nobody’s once it was given up, also while it is being removed', async () => {
     await using world = await openGenerations();
     const { services } = world;

@@ -1,5 +1,6 @@
 import {
   barrels,
+  clockReaders,
   defaultExports,
   environmentReaders,
   forbiddenImports,
@@ -39,6 +40,10 @@ describe('the house', () => {
 
   it('reads the environment in one place', () => {
     expect(environmentReaders(house)).toEqual([]);
+  });
+
+  it('reads the clocks of the machine in one place', () => {
+    expect(clockReaders(house)).toEqual([]);
   });
 
   it('exports by name', () => {
@@ -111,6 +116,21 @@ describe('the rules of the house', () => {
     expect(environmentReaders([file('src/config.ts', text), file('src/clock.ts', text)])).toEqual([
       'src/clock.ts:1',
     ]);
+  });
+
+  it.each([
+    'Date.now();',
+    'new Date();',
+    'performance.now();',
+    'process.hrtime.bigint();',
+    'const seconds = process.uptime();',
+  ])('see who reads a clock of the machine in: %s', (text) => {
+    const files = ['src/ids.ts', 'src/clock.ts', 'test/a.ts'].map((path) => file(path, text));
+    expect(clockReaders(files)).toEqual(['src/ids.ts:1']);
+  });
+
+  it('see none where a moment is made of a number', () => {
+    expect(clockReaders([file('src/a.ts', 'new Date(clock.now());')])).toEqual([]);
   });
 
   it('see a default export', () => {

@@ -1,7 +1,7 @@
 import { jest } from '@jest/globals';
 import { Registry } from 'prom-client';
 import type { EntityManager } from 'typeorm';
-import { systemClock } from '../src/clock.js';
+import { instantOf, systemClock, type Instant } from '../src/clock.js';
 import { Batch, BatchState } from '../src/entities/batch.js';
 import {
   Connection,
@@ -44,6 +44,12 @@ const GOOD = {
   disabled: false,
   role: 'ADMINISTRATOR',
 };
+
+/** So long ago by both clocks. */
+function agoBy(ms: number): Instant {
+  const { wallMs, monotonicMs } = instantOf(systemClock);
+  return { wallMs: wallMs - ms, monotonicMs: monotonicMs - ms };
+}
 
 describe('a pump that was thought dead', () => {
   it('writes nothing any more once another has begun to pump the account', async () => {
@@ -137,7 +143,7 @@ describe('a process that stood still between its proof and its request', () => {
     const intent = {
       batch: Object.assign(batch, { state: BatchState.SENDING }),
       credentials: { host: 'a', apiKey: 'b' },
-      provenAt: systemClock.now() - 5_000,
+      provenAt: agoBy(5_000),
     };
     const commit = await handOver({ ...context, decide } as unknown as RunContext, parcel, intent);
     expect(await commit()).toMatchObject({ again: [{ entries }] });
@@ -170,8 +176,22 @@ describe('a process that stood still between its proof and its request', () => {
   });
 
   it('relies on what was proven a moment ago, and on nothing from the future', () => {
-    expect(isFresh({ provenAt: systemClock.now() - 1_000 })).toBe(true);
-    expect(isFresh({ provenAt: systemClock.now() - 4_500 })).toBe(false);
-    expect(isFresh({ provenAt: systemClock.now() + 60_000 })).toBe(false);
+    expect(isFresh({ provenAt: agoBy(1_000) })).toBe(true);
+    expect(isFresh({ provenAt: agoBy(4_500) })).toBe(false);
+    expect(isFresh({ provenAt: agoBy(-60_000) })).toBe(false);
+  });
+
+  it('relies on a proof only while the wall clock and the monotonic clock both call it fresh', () => {
+    const { wallMs, monotonicMs } = agoBy(1_000);
+    const isFreshSince = (wallAgeMs: number, monotonicAgeMs: number) =>
+      isFresh({ provenAt: { wallMs: wallMs - wallAgeMs, monotonicMs: monotonicMs - monotonicAgeMs } });
+    expect(isFreshSince(0, 0)).toBe(true);
+    // A suspended machine, or a wall clock that was put forward.
+    expect(isFreshSince(600_000, 0)).toBe(false);
+    // A process that stood still while the wall clock was put back: by as much, and by more.
+    expect(isFreshSince(0, 600_000)).toBe(false);
+    expect(isFreshSince(-1_200_000, 600_000)).toBe(false);
+    // The wall clock was put back, and no time has passed.
+    expect(isFreshSince(-600_000, 0)).toBe(false);
   });
 });

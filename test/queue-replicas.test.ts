@@ -79,6 +79,19 @@ describe('the queue of many processes', () => {
     await probe.begun('c');
   });
 
+  it('works what the clock of the database has yet to reach, because it was put back', async () => {
+    await using place = await placeOnPostgres();
+    const api = await place.open();
+    await ring(place.database, api, 'a');
+    // As rows look that were written before the clock was put back by ten minutes.
+    await rows(place.url, "UPDATE pgboss.job SET start_after = now() + interval '10 minutes'");
+    await rows(place.url, "UPDATE pgboss.queue SET monitor_claim_on = now() + interval '10 minutes'");
+    const { probe } = await worker(place);
+    await probe.begun('a');
+    const left = await rows(place.url, 'SELECT 1 FROM pgboss.queue WHERE monitor_claim_on > now()');
+    expect(left).toEqual([]);
+  });
+
   it('tells how long the first has waited, not counting whom somebody works', async () => {
     await using place = await placeOnPostgres();
     const { queue, probe } = await worker(place);

@@ -350,7 +350,7 @@ describe('runAllExports', () => {
 });
 
 describe('the ticking clock', () => {
-  it('is node-cron: what is due starts without anybody asking', async () => {
+  it('starts what is due without anybody asking', async () => {
     let aheadMs = 0;
     const clock = { ...systemClock, now: () => Date.now() + aheadMs };
     await using engine = await startEngine({ sluice: { clock } });

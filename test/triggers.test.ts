@@ -332,7 +332,7 @@ describe('a call', () => {
   it('that comes too often is told when to come again, whether or not there is such a trigger', async () => {
     // It stands still, however long the machine takes.
     let nowMs = Date.parse('2026-01-05T06:00:00Z');
-    const clock: Clock = { ...systemClock, now: () => nowMs };
+    const clock: Clock = { ...systemClock, now: () => nowMs, monotonic: () => nowMs };
     const env = { SLUICE_TRIGGER_CALLS_PER_MINUTE: '3' };
     await using engine = await startEngine({ sluice: { clock, env } });
     const { sluice } = engine;

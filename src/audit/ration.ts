@@ -14,10 +14,10 @@ const WINDOW_MS = 60_000;
 const MAX_WRITTEN = 60;
 
 export function createRation(clock: Clock): Ration {
-  let window = { startMs: 0, events: 0 };
+  let window = { startMs: -Infinity, events: 0 };
   return {
     take: () => {
-      const nowMs = clock.now();
+      const nowMs = clock.monotonic();
       const isOver = nowMs - window.startMs >= WINDOW_MS;
       const unwritten = isOver ? Math.max(0, window.events - MAX_WRITTEN) : 0;
       window = isOver ? { startMs: nowMs, events: 1 } : { ...window, events: window.events + 1 };

@@ -5,15 +5,13 @@ import { RetryLaterError, type Account, type ContactList } from '../destinations
 import { Connection, ConnectionState } from '../entities/connection.js';
 import { Export } from '../entities/export.js';
 import { ConflictError, type SluiceError } from '../errors.js';
-import { askPatiently } from './ask.js';
 import { assertConsent } from './consent.js';
-import { openCredentials } from './credentials.js';
 import { findConnection } from './find.js';
 import { asConnectionFailure, isDestinationFailure, problemOf, type DestinationFailure } from './problems.js';
 import type { ConnectionServices } from './services.js';
 
-type CheckServices = Pick<ConnectionServices, 'database' | 'clock' | 'secretBox' | 'destinations'>;
-type ListServices = Pick<ConnectionServices, 'database' | 'clock' | 'secretBox' | 'destinations'>;
+type CheckServices = Pick<ConnectionServices, 'database' | 'clock' | 'asking'>;
+type ListServices = Pick<ConnectionServices, 'database' | 'asking'>;
 
 /** The account that the credentials open, or the destination's failure. */
 type Finding = { readonly account: Account } | { readonly failure: DestinationFailure };
@@ -30,6 +28,7 @@ interface Verdict {
  * and a finding about an earlier host or key is thrown away.
  * @throws {NotFoundError} | {ConsentRequiredError};
  *   {ConnectionFailedError} with the problem that is stored as well;
+ *   {RateLimitedError} when too many ask the account something: nothing was found out;
  *   {ConflictError} if the connection changed meanwhile, or its exports belong to another account.
  */
 export async function connect(
@@ -66,26 +65,22 @@ export async function connect(
 }
 
 /**
- * The lists of the account, asked of the destination at this moment.
- * @throws {NotFoundError} | {ConsentRequiredError} | {ConnectionFailedError}
+ * The lists of the account, as the destination answered within the last seconds.
+ * @throws {NotFoundError} | {ConsentRequiredError} | {ConnectionFailedError} | {RateLimitedError}
  */
 export async function destinationLists(services: ListServices, connectionId: string): Promise<ContactList[]> {
   const connection = await findConnection(services.database.reader, connectionId);
   await assertConsent(services.database.reader, connectionId);
-  const credentials = openCredentials(services, connection);
   try {
-    const destination = services.destinations[connection.kind];
-    return await askPatiently(services.clock, () => destination.lists(credentials));
+    return await services.asking.lists(connection);
   } catch (error: unknown) {
     throw isDestinationFailure(error) ? asConnectionFailure(error) : error;
   }
 }
 
 async function check(services: CheckServices, connection: Connection): Promise<Finding> {
-  const credentials = openCredentials(services, connection);
   try {
-    const destination = services.destinations[connection.kind];
-    return { account: await askPatiently(services.clock, () => destination.check(credentials)) };
+    return { account: await services.asking.check(connection) };
   } catch (error: unknown) {
     if (isDestinationFailure(error)) return { failure: error };
     throw error;

@@ -78,6 +78,11 @@ export interface Credentials {
   /** A bare host name that passed the host guard; with a port only for sandboxes. */
   readonly host: string;
   readonly apiKey: string;
+  /**
+   * Gives every request that a call makes its turn in the quota of the account. Without it, the caller has taken a turn
+   * for the call as a whole.
+   */
+  readonly turn?: <T>(request: () => Promise<T>) => Promise<T>;
 }
 
 /** The account behind credentials. Several host names can be one account. */

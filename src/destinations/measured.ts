@@ -1,5 +1,7 @@
 import type { Clock } from '../clock.js';
+import { RateLimitedError } from '../errors.js';
 import {
+  type Credentials,
   FixCredentialsError,
   RefusedContactsError,
   RetryLaterError,
@@ -12,24 +14,31 @@ export type CallResult = 'ok' | 'refused' | 'too_fast' | 'retry_later' | 'creden
 /** Is told of every call of a destination, when it has ended. @param ms how long it took. */
 export type OnCall = (operation: keyof Destination, result: CallResult, ms: number) => void;
 
-/** The same destination; whoever wants to know is told how long its calls take, and how they end. */
+/**
+ * The same destination; whoever wants to know is told how long its calls take, and how they end. The time that a request
+ * waits for its turn is none of the destination's, and a call whose turn did not come is none.
+ */
 export function measured(destination: Destination, clock: Clock, onCall: OnCall): Destination {
   const watch =
-    <Arguments extends unknown[], T>(
+    <Rest extends unknown[], T>(
       operation: keyof Destination,
-      call: (...args: Arguments) => Promise<T>,
-    ): ((...args: Arguments) => Promise<T>) =>
-    async (...args) => {
-      const startedAt = clock.now();
+      call: (credentials: Credentials, ...rest: Rest) => Promise<T>,
+    ): ((credentials: Credentials, ...rest: Rest) => Promise<T>) =>
+    async (credentials, ...rest) => {
+      const startedAt = clock.monotonic();
+      let waitedMs = 0;
       const told = (result: CallResult) => {
-        onCall(operation, result, clock.now() - startedAt);
+        onCall(operation, result, clock.monotonic() - startedAt - waitedMs);
+      };
+      const noteWait = (ms: number) => {
+        waitedMs += ms;
       };
       try {
-        const answer = await call(...args);
+        const answer = await call(withWaits(credentials, clock, noteWait), ...rest);
         told('ok');
         return answer;
       } catch (error: unknown) {
-        told(resultOf(error));
+        if (!(error instanceof RateLimitedError)) told(resultOf(error));
         throw error;
       }
     };
@@ -48,6 +57,22 @@ export function measured(destination: Destination, clock: Clock, onCall: OnCall)
       destination.subscribe(credentials, contact, listId),
     ),
     capacity: watch('capacity', (credentials) => destination.capacity(credentials)),
+  };
+}
+
+/** The same credentials; whoever wants to know is told how long each request waits for its turn. */
+function withWaits(credentials: Credentials, clock: Clock, noteWait: (ms: number) => void): Credentials {
+  const { turn } = credentials;
+  if (turn === undefined) return credentials;
+  return {
+    ...credentials,
+    turn: (request) => {
+      const wishedAt = clock.monotonic();
+      return turn(() => {
+        noteWait(clock.monotonic() - wishedAt);
+        return request();
+      });
+    },
   };
 }
 

@@ -5,7 +5,7 @@ export interface Bell {
   readonly ring: () => void;
   /** How often it has rung: look at this first, then at the world, then wait. */
   readonly count: () => number;
-  /** Resolves as soon as it has rung more often than `seen`, or when the clock shows `untilMs`. */
+  /** Resolves as soon as it has rung more often than `seen`, or when the monotonic clock shows `untilMs`. */
   readonly after: (seen: number, untilMs?: number) => Promise<void>;
 }
 
@@ -15,7 +15,7 @@ export function createBell(clock: Clock): Bell {
 
   const untilTime = async (untilMs: number, signal: AbortSignal) => {
     try {
-      await clock.sleep(Math.max(0, untilMs - clock.now()), signal);
+      await clock.sleep(Math.max(0, untilMs - clock.monotonic()), signal);
     } catch (error: unknown) {
       if (!signal.aborted) throw error;
     }

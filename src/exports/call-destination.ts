@@ -1,4 +1,4 @@
-import { systemClock } from '../clock.js';
+import { instantOf, isWithin, systemClock, type Instant } from '../clock.js';
 import { FixCredentialsError, RetryLaterError, type Credentials } from '../destinations/destination.js';
 import type { EntityManager } from 'typeorm';
 import { openCredentials } from '../connections/credentials.js';
@@ -20,7 +20,7 @@ export type Proof = Proven | { readonly problem: Problem };
 interface Proven {
   readonly credentials: Credentials;
   /** When the proof was asked for, by the machine's time: see `isFresh`. */
-  readonly provenAt: number;
+  readonly provenAt: Instant;
 }
 
 /** Shorter than any process is silent before somebody else takes its accounts over. */
@@ -31,8 +31,7 @@ const FRESH_MS = 4_000;
  * by the machine's time, whatever our clock shows.
  */
 export function isFresh({ provenAt }: Pick<Proven, 'provenAt'>): boolean {
-  const ageMs = systemClock.now() - provenAt;
-  return ageMs >= 0 && ageMs < FRESH_MS;
+  return isWithin(systemClock, provenAt, FRESH_MS);
 }
 
 /**
@@ -42,7 +41,7 @@ export function isFresh({ provenAt }: Pick<Proven, 'provenAt'>): boolean {
  */
 export async function prove(manager: EntityManager, { run, services }: RunContext): Promise<Proof> {
   // Before the first question: a process may also stand still while an answer waits for it.
-  const provenAt = systemClock.now();
+  const provenAt = instantOf(systemClock);
   await assertTenure(manager, services, run);
   const look = await lookAgain(manager, run);
   if (look === undefined) throw new RunTakenError(run.id);
@@ -87,7 +86,7 @@ export async function callDestination<T>(
       context.trouble = problemOf(error);
       if (tries >= maxTries && error.afterMs === undefined && !error.tooFast) throw error;
       const pauseMs = error.afterMs ?? waitMs;
-      if (error.tooFast) pace.pauseUntil(services.clock.now() + pauseMs);
+      if (error.tooFast) pace.pauseUntil(services.clock.monotonic() + pauseMs);
       await services.clock.sleep(pauseMs, sending.signal);
     }
   }

@@ -1,4 +1,4 @@
-import { systemClock } from '../clock.js';
+import { instantOf, systemClock, type Instant } from '../clock.js';
 import type { Batch } from '../entities/batch.js';
 import type { Connection } from '../entities/connection.js';
 import {
@@ -30,7 +30,8 @@ const MIN_QUESTIONS = 5;
  */
 export async function followUp(context: RunContext, batch: Batch): Promise<Parcel | undefined> {
   const { services, limits } = context;
-  const lostAt = (batch.acceptedAt?.getTime() ?? 0) + limits.lostAfterMs;
+  // From now, not from the stored acceptance: after a restart with a clock that was put forward, batches would be lost.
+  const lostAt = services.clock.monotonic() + limits.lostAfterMs;
   let waitMs = limits.firstOutcomeMs;
   for (let questions = 1; ; questions += 1) {
     const answer = await ask(context, batch, waitMs);
@@ -42,7 +43,7 @@ export async function followUp(context: RunContext, batch: Batch): Promise<Parce
       await leaveUnconfirmed(context, batch, answer.detail);
       return undefined;
     }
-    const silent = services.clock.now() >= lostAt && questions >= MIN_QUESTIONS;
+    const silent = services.clock.monotonic() >= lostAt && questions >= MIN_QUESTIONS;
     if (answer.state === 'LOST' || silent) {
       return sendAgainOrGiveUp(context, batch, answer.state === 'LOST' ? answer.detail : NEVER_DECIDED);
     }
@@ -72,7 +73,7 @@ async function ask(context: RunContext, batch: Batch, waitMs: number): Promise<A
     if (error instanceof RetryLaterError) {
       context.trouble = problemOf(error);
       const againMs = error.afterMs ?? limits.outcomeIntervalMs;
-      if (error.tooFast) pace.pauseUntil(services.clock.now() + againMs);
+      if (error.tooFast) pace.pauseUntil(services.clock.monotonic() + againMs);
       return { state: 'PENDING', waitMs: againMs };
     }
     if (error instanceof FixCredentialsError) {
@@ -88,7 +89,7 @@ async function ask(context: RunContext, batch: Batch, waitMs: number): Promise<A
 interface Asker {
   readonly credentials: Credentials | undefined;
   /** See `isFresh`. */
-  readonly provenAt: number;
+  readonly provenAt: Instant;
 }
 
 /**
@@ -98,7 +99,7 @@ interface Asker {
  * @throws {RunTakenError} if it was.
  */
 async function proveAsker({ run, services }: RunContext): Promise<Asker> {
-  const provenAt = systemClock.now();
+  const provenAt = instantOf(systemClock);
   const { reader } = services.database;
   await assertTenure(reader, services, run);
   const [connection]: (Pick<Connection, 'id' | 'host' | 'sealedApiKey'> & { account: string | null })[] =

@@ -114,7 +114,7 @@ function createAccountMetrics(registry: Registry, clock: Clock): EngineMetrics['
   });
 
   const forgetClosed = () => {
-    const before = clock.now() - KEPT_MS;
+    const before = clock.monotonic() - KEPT_MS;
     for (const [account, { closedAt }] of known) {
       if (closedAt === undefined || closedAt > before) continue;
       known.delete(account);
@@ -135,7 +135,7 @@ function createAccountMetrics(registry: Registry, clock: Clock): EngineMetrics['
         waits.observe({ account }, waitedMs / 1_000);
       },
       close: () => {
-        entry.closedAt = clock.now();
+        entry.closedAt = clock.monotonic();
       },
     };
   };

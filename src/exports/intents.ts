@@ -1,3 +1,4 @@
+import type { Instant } from '../clock.js';
 import type { Transaction } from '../database.js';
 import type { Credentials } from '../destinations/destination.js';
 import type { Batch } from '../entities/batch.js';
@@ -19,7 +20,7 @@ export interface Parcel {
   readonly entries: readonly PlannedEntry[];
   /** How often it was tried in vain in a row. */
   readonly failures: number;
-  /** Not before this time, in ms since 1970. */
+  /** Not before this moment of the monotonic clock. */
   readonly dueAt: number;
 }
 
@@ -28,7 +29,7 @@ export interface Parcel {
  * its leavers are not to be sent, because another export has come to want them or another run took them off.
  */
 export type Intent =
-  | { readonly batch: Batch; readonly credentials: Credentials; readonly provenAt: number }
+  | { readonly batch: Batch; readonly credentials: Credentials; readonly provenAt: Instant }
   | { readonly held: true }
   | { readonly batch: Batch; readonly obsolete: ObsoleteRemovals };
 

@@ -6,9 +6,9 @@ import type { Turns } from './turns.js';
 export function meteredTurns(turns: Turns, metrics: AccountMetrics, clock: Clock): Turns {
   return {
     take: (request, perform) => {
-      const wishedAt = clock.now();
+      const wishedAt = clock.monotonic();
       return turns.take(request, (second) => {
-        metrics.begun(request.kind === 'PAIR' ? 'CALL' : request.kind, clock.now() - wishedAt);
+        metrics.begun(request.kind === 'PAIR' ? 'CALL' : request.kind, clock.monotonic() - wishedAt);
         return perform(() => {
           const mayBegin = second();
           if (mayBegin) metrics.begun('CALL', 0);

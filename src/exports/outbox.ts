@@ -18,7 +18,7 @@ export interface Outbox {
   readonly put: (parcels: readonly Parcel[]) => void;
   /** Packs contacts that were looked up first, and puts the parcels in. */
   readonly pack: (entries: readonly PlannedEntry[]) => void;
-  /** When the next parcel that waits is due, in ms since 1970; undefined: none waits for a time. */
+  /** When the next parcel that waits is due, by the monotonic clock; undefined: none waits for a time. */
   readonly dueAt: () => number | undefined;
   /** Whether everything was taken. */
   readonly isEmpty: () => boolean;
@@ -82,7 +82,7 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
       take: async () => {
         waiting.push(...held.splice(0));
         while (held.length < MAX_HELD) {
-          const now = services.clock.now();
+          const now = services.clock.monotonic();
           const due = waiting.findIndex((parcel) => parcel.dueAt <= now);
           const parcel = due === -1 ? await nextOfLedger() : waiting.splice(due, 1)[0];
           if (parcel === undefined) return undefined;

@@ -28,9 +28,9 @@ export type TurnKind = RequestKind | 'PAIR';
  */
 export interface Pace {
   /**
-   * The first moment (ms since 1970) at which a request of this kind may begin, as far as is known now; Infinity when
-   * that depends on requests that are still under way. A PAIR may begin when the quota has room for both of its calls:
-   * if no other request begins meanwhile, the second may begin at any time after the first.
+   * The first moment at which a request of this kind may begin, as far as is known now, by the monotonic clock, as all
+   * moments here; Infinity when that depends on requests that are still under way. A PAIR may begin when the quota has
+   * room for both of its calls: if no other request begins meanwhile, the second may begin at any time after the first.
    */
   readonly earliest: (kind: TurnKind) => number;
   /**
@@ -104,8 +104,9 @@ export function createPace(limits: DestinationLimits, past: readonly PastRequest
   };
 
   for (const { kind, at, endedAt } of [...past].sort((a, b) => a.at - b.at)) {
-    // Nothing of the past is made up for: it may have held more requests than are known.
-    for (const lane of LANES_OF[kind]) lanes[lane].rest(at);
+    // Nothing of the past is made up for: it may have held more requests than are known. Nor does it take up slots of the
+    // future: many requests may be known to have begun by now, and nothing more of when.
+    for (const lane of LANES_OF[kind]) lanes[lane].beginAnew(at);
     spend(kind, at)(endedAt);
   }
 
@@ -159,6 +160,8 @@ interface Lane {
   readonly begin: (now: number, share: number) => Ended;
   /** The grid begins anew then, if it is not later anyway. */
   readonly rest: (until: number) => void;
+  /** The grid begins anew then, in any case. */
+  readonly beginAnew: (at: number) => void;
 }
 
 /** @param minGap from one begin to the next at the least, as a part of the interval. */
@@ -166,8 +169,9 @@ function createLane(quota: Quota, intervalMs: number, minGap: number): Lane {
   if (quota.windowMs < CLOCK_GRAIN_MS) return FREE_LANE;
   /** The requests that count, or counted last: as many as the quota allows. */
   const counting: { until: number }[] = [];
-  let slotAt = 0;
-  let gapEndsAt = 0;
+  // Long ago: the monotonic clock may be near 0.
+  let slotAt = -Infinity;
+  let gapEndsAt = -Infinity;
 
   const firstToEnd = () => Math.min(...counting.map(({ until }) => until));
 
@@ -213,6 +217,10 @@ function createLane(quota: Quota, intervalMs: number, minGap: number): Lane {
     rest: (until) => {
       slotAt = Math.max(slotAt, until);
     },
+
+    beginAnew: (at) => {
+      slotAt = at;
+    },
   };
 }
 
@@ -222,4 +230,5 @@ const FREE_LANE: Lane = {
   earliestBehind: () => 0,
   begin: () => () => undefined,
   rest: () => undefined,
+  beginAnew: () => undefined,
 };

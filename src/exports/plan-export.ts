@@ -1,6 +1,5 @@
 import { In, type EntityManager } from 'typeorm';
-import { askPatiently } from '../connections/ask.js';
-import { openCredentials } from '../connections/credentials.js';
+import type { Asking } from '../connections/asking.js';
 import { findConnection } from '../connections/find.js';
 import { isDestinationFailure } from '../connections/problems.js';
 import type { Capacity, DestinationLimits } from '../destinations/destination.js';
@@ -26,8 +25,8 @@ import { stageMembers } from './stage-members.js';
 /** What planning needs of the engine. */
 export type PlanServices = Pick<
   EngineServices,
-  'database' | 'clock' | 'destinations' | 'secretBox' | 'scratchDirectory'
->;
+  'database' | 'clock' | 'destinations' | 'scratchDirectory'
+> & { readonly asking: Asking };
 
 /** How often segments may change under a plan before it is given up. */
 const MAX_TRIES = 3;
@@ -70,10 +69,8 @@ export async function planExport(services: PlanServices, exportId: string): Prom
 const UNKNOWN: Capacity = { limit: undefined, contacts: undefined };
 
 async function capacityOf(services: PlanServices, connection: Connection): Promise<Capacity> {
-  const destination = services.destinations[connection.kind];
   try {
-    const credentials = openCredentials(services, connection);
-    return await askPatiently(services.clock, () => destination.capacity(credentials));
+    return await services.asking.capacity(connection);
   } catch (error: unknown) {
     // It is worth knowing, but no reason to have no plan.
     if (isDestinationFailure(error) || error instanceof SluiceError) return UNKNOWN;

@@ -1,15 +1,16 @@
 import { In, Not } from 'typeorm';
 import { dialectOf } from '../bulk-sql.js';
 import { isDatabaseAway } from '../database-errors.js';
-import type { DestinationLimits } from '../destinations/destination.js';
+import { instantOf } from '../clock.js';
+import type { DestinationLimits, Quota } from '../destinations/destination.js';
 import { Batch } from '../entities/batch.js';
 import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import { createAddressHolds } from './address-holds.js';
 import type { Bell } from './bell.js';
+import { callersTurns } from './callers-turns.js';
 import { createDecide } from './decisions.js';
 import { beginTenure, RunTakenError } from './fence.js';
-import type { AccountMetrics } from './engine-metrics.js';
 import { meteredTurns } from './metered-turns.js';
 import { createPace, type PastRequest } from './pace.js';
 import type { Queue } from './queue.js';
@@ -32,7 +33,7 @@ interface PumpServices extends EngineServices {
 }
 
 /** What all runs of an account share. */
-type Budget = Pick<RunContext, 'pace' | 'turns'> & { readonly metrics: AccountMetrics };
+type Budget = Pick<RunContext, 'pace' | 'turns'> & { readonly close: () => void };
 
 /**
  * Works every run of one account until none is left, in one process at a time: the account's quotas are one budget, and
@@ -59,12 +60,21 @@ export async function pumpAccount(
 
   const budgetAt = async (limits: DestinationLimits): Promise<Budget> => {
     const pace = createPace(limits, [
-      ...(await pastRequests(services, account, limits.batchQuota.windowMs)),
-      ...unknownCalls(limits, services.clock.now()),
+      ...(await pastRequests(services, account, limits.batchQuota)),
+      ...unknownCalls(limits, services.clock.monotonic()),
     ]);
-    const metrics = services.metrics.openAccount(account, () => pace.share(services.clock.now()));
+    const metrics = services.metrics.openAccount(account, () => pace.share(services.clock.monotonic()));
     const turns = meteredTurns(createTurns(pace, services.clock), metrics, services.clock);
-    return { pace, turns, metrics };
+    const ofCallers = callersTurns({ pace, turns }, services.clock);
+    services.workedAccounts.open(account, ofCallers);
+    return {
+      pace,
+      turns,
+      close: () => {
+        services.workedAccounts.close(account, ofCallers);
+        metrics.close();
+      },
+    };
   };
 
   /** @param leavePlace frees the place to prepare that the run has; called more than once. */
@@ -72,7 +82,7 @@ export async function pumpAccount(
     const connection = await services.database.reader.findOneBy(Connection, { id: run.connectionId });
     const host = connection?.host ?? '';
     const destination = services.destinations[run.kind];
-    const limits = destination.limits(host);
+    const limits = withoutOthers(destination.limits(host), services.workedAccounts.callsElsewhere);
     const { pace, turns } = (budget ??= await budgetAt(limits));
     const ours = { ...tenant, logger: services.logger.child({ runId: run.id }) };
     await takeUp(ours, run);
@@ -155,7 +165,7 @@ export async function pumpAccount(
     const taken = working.all();
     for (const { context } of taken) shutDown(context);
     await Promise.all(taken.map(({ done }) => done));
-    budget?.metrics.close();
+    budget?.close();
   }
   if (failures.length > 0) throw failures[0];
 }
@@ -163,6 +173,12 @@ export async function pumpAccount(
 /** A run that is prepared, or is to end, needs no place. */
 function noPlace(): void {
   // There is nothing to free.
+}
+
+/** The limits that are left when callers of other processes may make so many of the calls. */
+function withoutOthers(limits: DestinationLimits, callsElsewhere: number): DestinationLimits {
+  const { calls, windowMs } = limits.callQuota;
+  return { ...limits, callQuota: { calls: Math.max(1, calls - callsElsewhere), windowMs } };
 }
 
 /** Somebody cancelled the run, or took it up, in the moment before we did. */
@@ -247,22 +263,27 @@ function unknownCalls({ callQuota }: DestinationLimits, now: number): PastReques
 /**
  * The account's last batches, so that whoever takes it over does not overrun its quotas. Those that were answered
  * within the window may have begun in the one before it; of one that nobody saw accepted, the answer may come even now.
+ * Two windows hold no more than twice the quota: more rows are found only where the wall clock was put back since.
  */
 async function pastRequests(
   services: EngineServices,
   account: string,
-  windowMs: number,
+  { calls, windowMs }: Quota,
 ): Promise<PastRequest[]> {
-  const now = services.clock.now();
-  const since = new Date(now - 2 * windowMs).toISOString();
+  const { wallMs, monotonicMs } = instantOf(services.clock);
+  const since = new Date(wallMs - 2 * windowMs).toISOString();
+  /** What the wall clock has yet to show, because it was put back, counts as now. */
+  const monotonicOf = (moment: Date) => monotonicMs - Math.max(0, wallMs - moment.getTime());
   const batches = await services.database.reader
     .createQueryBuilder(Batch, 'batch')
     .innerJoin(ExportRun, 'run', 'run.id = batch.runId')
     .where('run.account = :account AND batch.intentAt >= :since', { account, since })
+    .orderBy('batch.intentAt', 'DESC')
+    .limit(2 * calls)
     .getMany();
   return batches.map(({ contacts, intentAt, acceptedAt }) => ({
     kind: contacts === 1 ? 'SINGLE' : 'BATCH',
-    at: intentAt.getTime(),
-    endedAt: acceptedAt !== null && acceptedAt >= intentAt ? acceptedAt.getTime() : now,
+    at: monotonicOf(intentAt),
+    endedAt: acceptedAt !== null && acceptedAt >= intentAt ? monotonicOf(acceptedAt) : monotonicMs,
   }));
 }

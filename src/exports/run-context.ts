@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js';
+import type { WorkedAccounts } from '../connections/account-turns.js';
 import type { Database } from '../database.js';
 import type { Destination, DestinationLimits } from '../destinations/destination.js';
 import type { Destinations } from '../destinations/registry.js';
@@ -30,6 +31,8 @@ export interface EngineServices {
   readonly preparingPlaces: PreparingPlaces;
   /** Rung whenever a run is held. */
   readonly heldBell: Bell;
+  /** The pump of an account lets callers take part in its turns. */
+  readonly workedAccounts: WorkedAccounts;
   /** Where large work may spill over: on a disk, readable by nobody else. */
   readonly scratchDirectory: string;
   /** How long one attempt of a run may take. */

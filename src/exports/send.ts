@@ -53,7 +53,7 @@ export async function handOver(
   } catch (error: unknown) {
     // Within the turn: whoever has the next one waits as well.
     if (error instanceof RetryLaterError && error.tooFast) {
-      context.pace.pauseUntil(context.services.clock.now() + waitMsAfter(context, parcel, error));
+      context.pace.pauseUntil(context.services.clock.monotonic() + waitMsAfter(context, parcel, error));
     }
     return async () => ({ again: await afterFailure(context, sent, error) });
   }
@@ -163,7 +163,7 @@ async function backOff(
   if (surelyNotTaken) await replanBatch(context, parcel.batch);
   const failures = parcel.failures + 1;
   const waitMs = waitMsAfter(context, parcel, error);
-  const dueAt = services.clock.now() + waitMs;
+  const dueAt = services.clock.monotonic() + waitMs;
   services.logger.warn({ batch: parcel.batch.id, failures, waitMs, why: error.message }, 'batch delayed');
   return { ...parcel, failures, dueAt };
 }

@@ -82,7 +82,7 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
   const give = () => {
     alarm?.abort();
     alarm = undefined;
-    const now = clock.now();
+    const now = clock.monotonic();
     for (let first = waiting.first(); inFlight < MAX_IN_FLIGHT && first.length > 0; first = waiting.first()) {
       if (holder !== undefined) return;
       const readyAt = {
@@ -116,7 +116,7 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
   const wakeAt = (at: number) => {
     if (at === Infinity) return;
     alarm = new AbortController();
-    clock.sleep(Math.max(0, at - clock.now()), alarm.signal).then(give, () => {
+    clock.sleep(Math.max(0, at - clock.monotonic()), alarm.signal).then(give, () => {
       // Set again by whoever aborted it.
     });
   };
@@ -147,12 +147,12 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
   const begin = async (request: TurnRequest, at: number): Promise<Ended> => {
     try {
       if (request.prepare !== undefined) {
-        const startedAt = clock.now();
+        const startedAt = clock.monotonic();
         await request.prepare();
-        preparingMs += (clock.now() - startedAt - preparingMs) * LAST_WEIGHT;
+        preparingMs += (clock.monotonic() - startedAt - preparingMs) * LAST_WEIGHT;
       }
       // More than once: timers can be early by a fraction of a millisecond.
-      for (let now = clock.now(); now < at; now = clock.now()) await clock.sleep(at - now);
+      for (let now = clock.monotonic(); now < at; now = clock.monotonic()) await clock.sleep(at - now);
     } finally {
       preparing.splice(preparing.indexOf(request.kind), 1);
     }
@@ -161,7 +161,7 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
     return ended;
   };
 
-  const spend = (kind: TurnKind): Ended => pace.spend(kind === 'PAIR' ? 'CALL' : kind, clock.now());
+  const spend = (kind: TurnKind): Ended => pace.spend(kind === 'PAIR' ? 'CALL' : kind, clock.monotonic());
 
   return {
     take: async (request, perform) => {
@@ -172,8 +172,8 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
         give();
       };
       const second = () => {
-        if (pace.restsUntil() > clock.now()) return false;
-        ended?.(clock.now());
+        if (pace.restsUntil() > clock.monotonic()) return false;
+        ended?.(clock.monotonic());
         ended = spend('CALL');
         letOthers();
         return true;
@@ -182,7 +182,7 @@ export function createTurns(pace: Pace, clock: Clock): Turns {
         ended = await begin(request, at);
         return await perform(second);
       } finally {
-        ended?.(clock.now());
+        ended?.(clock.monotonic());
         inFlight -= 1;
         letOthers();
       }

@@ -28,6 +28,11 @@ export interface BossJobs {
   /** For which of the accounts a job waits, and when it was last rung for. */
   readonly waiting: (accounts: readonly string[]) => Promise<readonly Ring[]>;
   readonly depth: () => Promise<QueueDepth>;
+  /**
+   * Moves to the present what is dated in the future: the clock of the database was put back. Until it has caught up,
+   * nobody would fetch these jobs, nor take them over from a process that died.
+   */
+  readonly undateFuture: () => Promise<void>;
 }
 
 interface Ring {
@@ -51,13 +56,16 @@ const RULES = {
   deleteAfterSeconds: 60,
 };
 
+/** Nothing here is written to be due later than this; see REST_SECONDS of boss-queue.ts. */
+const FUTURE = "now() + interval '1 minute'";
+
 /** @param name of letters, digits, `_`, `-`, `.` and `/`. */
 export async function openBossJobs(boss: PgBoss, name: string): Promise<BossJobs> {
   await boss.createQueue(name, { policy: POLICY, ...RULES });
   // If an earlier release made it with other rules.
   await boss.updateQueue(name, RULES);
 
-  /** Its tables may be read: pg-boss promises that other programs may work with them in SQL. */
+  /** Its tables may be read and written: pg-boss promises that other programs may work with them in SQL. */
   const read = async (statement: string, ...more: unknown[]): Promise<unknown[]> =>
     (await boss.getDb().executeSql(statement, [name, ...more])).rows as unknown[];
 
@@ -98,6 +106,16 @@ export async function openBossJobs(boss: PgBoss, name: string): Promise<BossJobs
         accounts,
       );
       return rings as Ring[];
+    },
+
+    undateFuture: async () => {
+      await read(
+        `UPDATE pgboss.job SET start_after = least(start_after, now()), heartbeat_on = least(heartbeat_on, now())
+         WHERE name = $1 AND state <= 'active' AND (start_after > ${FUTURE} OR heartbeat_on > ${FUTURE})`,
+      );
+      await read(
+        `UPDATE pgboss.queue SET monitor_claim_on = now() WHERE name = $1 AND monitor_claim_on > ${FUTURE}`,
+      );
     },
 
     // A job that waits for an account that is being worked does not count: its bell was rung.

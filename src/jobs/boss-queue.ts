@@ -137,12 +137,13 @@ export async function createBossQueue(name: string, services: BossQueueServices)
       try {
         await jobs.add(left);
         left = [];
+        await jobs.undateFuture();
         await takeUp(perform);
         await ringUnheard();
       } catch (error: unknown) {
         logger.error({ err: error }, 'the queue could not be looked at; it is tried again');
       }
-      await news.after(seen, systemClock.now() + POLL_MS);
+      await news.after(seen, systemClock.monotonic() + POLL_MS);
     }
   };
 

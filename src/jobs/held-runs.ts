@@ -36,7 +36,7 @@ export function createHeldRunsWatch(
       const seen = heldBell.count();
       if (isStopping) return;
       const isAnyHeld = await look();
-      await heldBell.after(seen, isAnyHeld ? clock.now() + INTERVAL_MS : undefined);
+      await heldBell.after(seen, isAnyHeld ? clock.monotonic() + INTERVAL_MS : undefined);
     }
   };
 

@@ -20,7 +20,7 @@ export function createInProcessQueue({ clock, logger }: { clock: Clock; logger: 
         await perform(account, bell, stopping.signal);
       } catch (error: unknown) {
         logger.error({ account, err: error }, 'an account could not be worked; it is tried again');
-        await bell.after(bell.count(), clock.now() + RETRY_MS);
+        await bell.after(bell.count(), clock.monotonic() + RETRY_MS);
         seen = -1;
       }
     }

@@ -72,7 +72,7 @@ export function createRefresher(services: RefreshServices & { readonly refreshQu
           'The refresh goes on after the next start; look at refreshes.',
         );
       }
-      await bell.after(seen, clock.now() + POLL_MS);
+      await bell.after(seen, clock.monotonic() + POLL_MS);
     }
   };
 

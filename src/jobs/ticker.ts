@@ -1,5 +1,4 @@
-import { schedule } from 'node-cron';
-import type { Logger } from '../logger.js';
+import { systemClock } from '../clock.js';
 
 /** Tells every second that it is time to look what is due. Tests tick by themselves. */
 export interface Ticker {
@@ -9,22 +8,31 @@ export interface Ticker {
 }
 
 /** Due times are whole minutes; looking every second starts what is due on time, also where a timer comes a little early. */
-const EVERY_SECOND = '* * * * * *';
+const TICK_MS = 1_000;
 
-/** What is due is not its business: due times are written down, and a tick that is missed costs a second. */
-export function createCronTicker(logger: Logger): Ticker {
-  // Of itself it speaks to standard output, which is for JSON lines. That a look took longer than a second is no news.
-  const quiet = (message: string | Error) => {
-    logger.debug({ message: String(message) }, 'node-cron');
+/**
+ * A tick a second after the end of the one before, by the monotonic clock. What is due is not its business: due times
+ * are written down. It goes on at the same pace when the wall clock is set: a timer that waits for a second of the wall
+ * clock would stand still after the clock was put back, and make up for every second that it was put forward by.
+ */
+export function createTicker(): Ticker {
+  const stopping = new AbortController();
+  let ticking = Promise.resolve();
+
+  const tick = async (onTick: () => Promise<void>) => {
+    while (!stopping.signal.aborted) {
+      await onTick();
+      await systemClock.sleep(TICK_MS, stopping.signal).catch(() => undefined);
+    }
   };
-  const cronLogger = { info: quiet, warn: quiet, error: quiet, debug: quiet };
-  let task: ReturnType<typeof schedule> | undefined;
+
   return {
     start: (onTick) => {
-      task = schedule(EVERY_SECOND, onTick, { noOverlap: true, logger: cronLogger });
+      ticking = tick(onTick);
     },
     stop: async () => {
-      await task?.destroy();
+      stopping.abort(new Error('The server is stopping.'));
+      await ticking;
     },
   };
 }

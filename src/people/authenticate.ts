@@ -93,7 +93,9 @@ async function findByToken(
 /** Goes on beside the request, which does not wait for it and does not fail with it. */
 function noteUse(services: SignInServices, { id, lastUsedAt }: ApiToken): void {
   const now = services.clock.now();
-  if (lastUsedAt !== null && now - lastUsedAt.getTime() < LAST_USED_STEP_MS) return;
+  // A moment in the future was noted before the clock was put back: it says nothing of the last minute.
+  const sinceMs = lastUsedAt === null ? Infinity : now - lastUsedAt.getTime();
+  if (sinceMs >= 0 && sinceMs < LAST_USED_STEP_MS) return;
   services.database
     .transact(async ({ manager }) => {
       const current = await manager.findOneBy(ApiToken, { id });

@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { dialectOf } from '../bulk-sql.js';
-import type { Clock } from '../clock.js';
+import { instantOf, type Clock } from '../clock.js';
 import type { Database } from '../database.js';
 import { SegmentGeneration } from '../entities/segment.js';
 import { describeError } from '../errors.js';
@@ -140,8 +140,15 @@ export async function keepAlive(
 /** For where other processes may be filling generations: removes those whose filler has died. */
 export function createSweep(services: GenerationServices & { readonly clock: Clock }): () => Promise<void> {
   const { database, clock } = services;
+  let last = instantOf(clock);
   return async () => {
-    const before = new Date(clock.now() - HOUR_MS).toISOString();
+    const present = instantOf(clock);
+    const passedMs = present.monotonicMs - last.monotonicMs;
+    // By how much the wall clock was set forward since the last look, or the machine was suspended: in that time nobody
+    // could give a sign of life.
+    const skippedMs = Math.max(0, present.wallMs - last.wallMs - passedMs);
+    last = present;
+    const before = new Date(present.wallMs - HOUR_MS - skippedMs).toISOString();
     await database.transact(({ manager }) =>
       manager.query(
         'UPDATE "segment_generations" SET "segmentId" = $1 WHERE "segmentId" IS NULL AND "createdAt" < $2',

@@ -94,7 +94,8 @@ export class ConnectionResolver {
     description:
       'Checks host, key and permission at the destination; the connection is CONNECTED when all is well, and FAILING ' +
       'with a `problem` when it is not. Administrators only. Codes: FORBIDDEN, NOT_FOUND, CONSENT_REQUIRED, CONNECTION_FAILED, ' +
-      'CONFLICT when exports use it and the credentials now belong to another account, or when it changed meanwhile.',
+      'CONFLICT when exports use it and the credentials now belong to another account, or when it changed meanwhile; ' +
+      'RATE_LIMITED when too many questions wait for the account.',
   })
   async connect(
     @Arg('connectionId', () => ID, ID_OF_CONNECTION) connectionId: string,

@@ -9,8 +9,8 @@ import type { Context } from '../schema/context.js';
 export class DestinationListResolver {
   @Query(() => [DestinationList], {
     description:
-      'The lists of the account, asked of the destination at this moment. Whoever may use the connection may ask. ' +
-      'Codes: NOT_FOUND, CONSENT_REQUIRED, CONNECTION_FAILED.',
+      'The lists of the account, as the destination answered within the last 5 seconds. Requires access to the connection. ' +
+      'Errors: NOT_FOUND, CONSENT_REQUIRED, CONNECTION_FAILED; RATE_LIMITED when too many questions wait for the account.',
   })
   async destinationLists(
     @Arg('connectionId', () => ID, { description: 'The id of the connection.' }) connectionId: string,

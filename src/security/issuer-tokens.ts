@@ -61,7 +61,7 @@ export function createIssuerTokens(settings: IssuerSettings, clock: Clock): Veri
 
   /** @throws {IssuerUnavailableError} if the issuer was asked too often lately. */
   const countQuestion = () => {
-    const now = clock.now();
+    const now = clock.monotonic();
     questions = questions.filter((at) => now - at < QUESTIONS_WINDOW_MS);
     if (questions.length >= MAX_QUESTIONS) throw new IssuerUnavailableError();
     questions.push(now);

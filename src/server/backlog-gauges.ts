@@ -18,7 +18,7 @@ export function addBacklogGauges(
 
   /** Undefined: the database could not be read. The other figures are told nevertheless. */
   const backlog = (): Promise<Backlog | undefined> => {
-    const now = clock.now();
+    const now = clock.monotonic();
     if (latest === undefined || now - latest.at >= FRESH_MS) {
       const reading = read().catch((error: unknown) => {
         logger.warn({ why: describeError(error) }, 'the backlog could not be read for the metrics');

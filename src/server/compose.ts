@@ -2,6 +2,10 @@ import { mkdirSync } from 'node:fs';
 import { Registry } from 'prom-client';
 import type { Clock } from '../clock.js';
 import type { Config, IssuerConfig } from '../config.js';
+import { createWorkedAccounts } from '../connections/account-turns.js';
+import { createAsking } from '../connections/asking.js';
+import { createSharedSlots, SOLE_SLOTS } from '../connections/call-slots.js';
+import { createCallerTurns } from '../connections/caller-turns.js';
 import { lapseConsents } from '../connections/consent-grace.js';
 import { CONSENT_STATEMENTS, type ConsentStatements } from '../connections/consent-statements.js';
 import { openDatabase } from '../open-database.js';
@@ -92,6 +96,9 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
   const { wire, accounts: queue, refreshes: refreshQueue } = between;
   const { reader } = database;
   addBacklogGauges(registry, { clock, logger }, () => readBacklog(reader));
+  const workedAccounts = createWorkedAccounts(wire.isShared);
+  const slots = wire.isShared ? createSharedSlots(database) : SOLE_SLOTS;
+  const callerTurns = createCallerTurns({ clock, worked: workedAccounts, slots });
   const hub = createProgressHub({ reader, clock, logger, wire });
   const heldBell = createBell(clock);
   const sessions = createSessions({ reader, clock, logger, wire });
@@ -116,6 +123,8 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     hostPolicy,
     consentRules,
     destinations,
+    asking: createAsking({ database, clock, secretBox, destinations, callerTurns }),
+    workedAccounts,
     hub,
     queue,
     between,

@@ -1,3 +1,4 @@
+import { AccountCall } from '../entities/account-call.js';
 import { AccountTenure } from '../entities/account-tenure.js';
 import { ApiToken } from '../entities/api-token.js';
 import { AuditEvent, AuditRetention } from '../entities/audit-event.js';
@@ -21,6 +22,7 @@ import { PeopleAndAudit1795500000000 } from '../migrations/1795500000000-people-
 import { WhatStartsARun1795520000000 } from '../migrations/1795520000000-what-starts-a-run.js';
 import { ManyProcesses1795530000000 } from '../migrations/1795530000000-many-processes.js';
 import { RoomForUpdates1795535000000 } from '../migrations/1795535000000-room-for-updates.js';
+import { CallsOfCallers1796160000000 } from '../migrations/1796160000000-calls-of-callers.js';
 import { ExportsToOneList1796170000000 } from '../migrations/1796170000000-exports-to-one-list.js';
 import { WhereARefreshWasAskedFor1795536000000 } from '../migrations/1795536000000-where-a-refresh-was-asked-for.js';
 import { WhoFoundThemGone1796130000000 } from '../migrations/1796130000000-who-found-them-gone.js';
@@ -28,6 +30,7 @@ import { WhoFoundThemGone1796130000000 } from '../migrations/1796130000000-who-f
 /** Every table and every migration, by name: nothing is found by looking through folders. */
 export const dataModel = {
   entities: [
+    AccountCall,
     AccountTenure,
     ApiToken,
     AuditEvent,
@@ -65,6 +68,7 @@ export const dataModel = {
     RoomForUpdates1795535000000,
     WhereARefreshWasAskedFor1795536000000,
     WhoFoundThemGone1796130000000,
+    CallsOfCallers1796160000000,
     ExportsToOneList1796170000000,
   ],
 };

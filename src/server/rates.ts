@@ -48,7 +48,9 @@ async function count(limiter: RateLimiterMemory, key: string, message: string): 
 }
 
 function refusal(message: string, { msBeforeNext }: RateLimiterRes): RateLimitedError {
-  return new RateLimitedError(message, Math.max(1, Math.ceil(msBeforeNext / 1_000)));
+  // The library reckons by the wall clock: where that was put back, more than a window would be left of the window. A
+  // timer ends it in time all the same.
+  return new RateLimitedError(message, Math.min(WINDOW_S, Math.max(1, Math.ceil(msBeforeNext / 1_000))));
 }
 
 /** What one caller can choose addresses from counts as one: of IPv6 the network, of IPv4 the address, also in IPv6. */

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage } from 'node:http';
 import type { RequestHandler } from 'express';
 import type { SubscribePayload } from 'graphql-ws';
+import { systemClock } from '../clock.js';
 import { newId } from '../ids.js';
 import type { Logger } from '../logger.js';
 
@@ -50,10 +51,10 @@ export function createRequests(logger: Logger): Requests {
     mark: (request, response, next) => {
       const opened = of(request);
       response.setHeader('X-Request-Id', opened.id);
-      const startedAt = performance.now();
+      const startedAt = systemClock.monotonic();
       const { method, path } = request;
       response.once('close', () => {
-        const ms = Math.round(performance.now() - startedAt);
+        const ms = Math.round(systemClock.monotonic() - startedAt);
         // Without the query, which may hold names. A status that never went out is none.
         const status = response.headersSent ? response.statusCode : undefined;
         opened.logger.debug({ method, path, status, ms }, 'request answered');

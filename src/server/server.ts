@@ -5,7 +5,7 @@ import { lapseConsents, supersedeConsents } from '../connections/consent-grace.j
 import { removeTracesOfExports } from '../exports/export-removal.js';
 import { pumpAccount } from '../exports/pump.js';
 import { accountsWithWork } from '../exports/runs.js';
-import { createCronTicker } from '../jobs/ticker.js';
+import { createTicker } from '../jobs/ticker.js';
 import { createLogger } from '../logger.js';
 import { ensureAdministrator, type FirstToken } from '../people/administrator.js';
 import { removeAbandonedGenerations, removeSupersededGenerations } from '../profiles/generations.js';
@@ -44,7 +44,7 @@ export async function startServer(
 ): Promise<Server> {
   const { clock = systemClock, logger = createLogger(config.logLevel), consentStatements } = overrides;
   const { limits = DOOR_LIMITS, destinationTimeoutMs, watchProcess } = overrides;
-  const { ticker = createCronTicker(logger) } = overrides;
+  const { ticker = createTicker() } = overrides;
   logger.info({ settings: describeConfig(config) }, 'starting');
   if (config.sandboxHosts.length > 0) {
     logger.warn(

@@ -42,7 +42,7 @@ export function createCallRate(clock: Clock, perMinute: number): CallRate {
 
   return {
     count: (triggerId) => {
-      const now = clock.now();
+      const now = clock.monotonic();
       const window = windowOf(looksLikeId(triggerId) ? triggerId : EVERYBODY_ELSE, now);
       window.calls += 1;
       if (window.calls <= perMinute) return;

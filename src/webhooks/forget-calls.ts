@@ -14,10 +14,10 @@ export function createForgetting(services: {
   readonly clock: Clock;
 }): () => Promise<void> {
   const { database, clock } = services;
-  let nextAt = 0;
+  let nextAt = -Infinity;
   return async () => {
-    if (clock.now() < nextAt) return;
-    nextAt = clock.now() + INTERVAL_MS;
+    if (clock.monotonic() < nextAt) return;
+    nextAt = clock.monotonic() + INTERVAL_MS;
     const before = new Date(clock.now() - REMEMBERED_MS).toISOString();
     await removeInSteps(database, '"receivedAt" < $1', [before]);
     await removeInSteps(database, '"triggerId" NOT IN (SELECT "id" FROM "triggers")', []);

@@ -21,9 +21,11 @@ export interface Calendar {
 export function createCalendar(moment: string): Calendar {
   let startMs = Date.parse(moment);
   let since = performance.now();
+  let passedMs = 0;
   let onTick: () => Promise<void> = () => Promise.reject(new Error('Nobody looks what is due.'));
   const clock: Clock = {
     now: () => Math.floor(startMs + (performance.now() - since)),
+    monotonic: () => systemClock.monotonic() + passedMs,
     sleep: (ms, signal) => systemClock.sleep(ms, signal),
   };
   const ticker: Ticker = {
@@ -37,6 +39,8 @@ export function createCalendar(moment: string): Calendar {
     ticker,
     options: { clock, ticker },
     turnTo: async (next) => {
+      // The time in between passes, by both readings.
+      passedMs += Math.max(0, Date.parse(next) - clock.now());
       startMs = Date.parse(next);
       since = performance.now();
       await onTick();

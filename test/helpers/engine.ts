@@ -47,6 +47,7 @@ export function fastTime(factor: number): SluiceOptions {
   const zero = performance.now();
   const clock: Clock = {
     now: () => Math.floor(startedAt + (performance.now() - zero) * factor),
+    monotonic: () => (performance.now() - zero) * factor,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         const giveUp = () => {

@@ -154,6 +154,21 @@ export function environmentReaders(files: readonly SourceFile[]): string[] {
     .flatMap((file) => placesWhere(file, isEnvironment));
 }
 
+/** Readings of the machine's clocks that do not go through clock.ts: a test could not move these. */
+export function clockReaders(files: readonly SourceFile[]): string[] {
+  return files
+    .filter(({ path }) => path.startsWith('src/') && path !== 'src/clock.ts')
+    .flatMap((file) => placesWhere(file, readsClock));
+}
+
+const CLOCKS = /^(?:Date\.now|performance\.(?:now|timeOrigin)|process\.(?:hrtime|uptime))$/;
+
+function readsClock(node: ts.Node): boolean {
+  if (ts.isPropertyAccessExpression(node)) return CLOCKS.test(node.getText());
+  const isDate = ts.isNewExpression(node) && node.expression.getText() === 'Date';
+  return isDate && (node.arguments ?? []).length === 0;
+}
+
 export function uncheckedTypes(files: readonly SourceFile[]): string[] {
   return files.flatMap((file) => placesWhere(file, ({ kind }) => kind === ts.SyntaxKind.AnyKeyword));
 }

@@ -5,20 +5,27 @@ interface Sleeper {
   readonly wake: () => void;
 }
 
-/** A clock that moves only when told, and then wakes everybody in the order of their times. */
+/** A clock that moves only when told, and then wakes everybody in the order of their times. Both readings begin alike. */
 export interface ManualClock extends Clock {
   /** Lets so many milliseconds pass; whatever is set off meanwhile happens at its own moment. */
   readonly pass: (ms: number) => Promise<void>;
+  /** Sets the wall clock alone, forward or (negative) back; nobody wakes. Forward is also what a suspension looks like. */
+  readonly set: (byMs: number) => void;
 }
 
 export function createManualClock(startMs = Date.UTC(2026, 0, 1)): ManualClock {
   const sleepers = new Set<Sleeper>();
   let nowMs = startMs;
+  let setByMs = 0;
   /** Everything that was set off and needs no time. */
   const settled = () => new Promise((resolve) => setImmediate(resolve));
 
   return {
-    now: () => nowMs,
+    now: () => nowMs + setByMs,
+    monotonic: () => nowMs,
+    set: (byMs) => {
+      setByMs += byMs;
+    },
 
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {

@@ -1,20 +1,25 @@
-import type { Clock } from '../../src/clock.js';
+import { systemClock, type Clock } from '../../src/clock.js';
 
-/** The machine's clock, which can be set forward. */
-export function movableClock(): Clock & { pass: (ms: number) => void } {
-  let aheadMs = 0;
+/** The machine's clock, whose readings the test moves; who sleeps is not woken by it. */
+export interface MovableClock extends Clock {
+  /** Lets so much time pass at once, by both readings. */
+  readonly pass: (ms: number) => void;
+  /** Sets the wall clock alone, forward or (negative) back; forward is also what a suspension looks like. */
+  readonly set: (byMs: number) => void;
+}
+
+export function movableClock(): MovableClock {
+  let passedMs = 0;
+  let setByMs = 0;
   return {
-    now: () => Date.now() + aheadMs,
-    sleep: (ms, signal) =>
-      new Promise((resolve, reject) => {
-        const timer = setTimeout(resolve, ms);
-        signal?.addEventListener('abort', () => {
-          clearTimeout(timer);
-          reject(signal.reason as Error);
-        });
-      }),
+    now: () => Date.now() + passedMs + setByMs,
+    monotonic: () => performance.now() + passedMs,
+    sleep: (ms, signal) => systemClock.sleep(ms, signal),
     pass: (ms) => {
-      aheadMs += ms;
+      passedMs += ms;
+    },
+    set: (byMs) => {
+      setByMs += byMs;
     },
   };
 }

@@ -66,6 +66,7 @@ export function fakeTime(startMs = Date.UTC(2026, 0, 1)): FakeTime {
   return {
     slept,
     now: () => nowMs,
+    monotonic: () => nowMs,
     sleep: (ms) => {
       slept.push(ms);
       nowMs += ms;

@@ -63,10 +63,17 @@ export function createClient({ http, clock, timeScaleOf }: ClientServices): Clie
     const { host, apiKey } = credentials;
     if (!SENDABLE_KEY.test(apiKey)) throw wrongKey(host);
     const headers = { 'Api-Token': apiKey, Accept: 'application/json', 'Content-Type': 'application/json' };
-    const answer = await http({ ...request, host, path: `/api/3${request.path}`, headers });
-    noteTime(answer, host);
-    const retryAfterMs = parseRetryAfter(answer, clock.now());
-    return classify(answer, host, retryAfterMs === undefined ? undefined : scaled(credentials, retryAfterMs));
+    const exchange = async () => {
+      const answer = await http({ ...request, host, path: `/api/3${request.path}`, headers });
+      noteTime(answer, host);
+      const retryAfterMs = parseRetryAfter(answer, clock.now());
+      return classify(
+        answer,
+        host,
+        retryAfterMs === undefined ? undefined : scaled(credentials, retryAfterMs),
+      );
+    };
+    return credentials.turn === undefined ? exchange() : credentials.turn(exchange);
   }
 
   return {

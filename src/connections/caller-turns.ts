@@ -1,0 +1,189 @@
+import type { Clock } from '../clock.js';
+import { RetryLaterError } from '../destinations/destination.js';
+import { RateLimitedError } from '../errors.js';
+import type { WorkedAccounts } from './account-turns.js';
+import type { CallSlots } from './call-slots.js';
+
+/** Where a request of a caller goes. */
+export interface Place {
+  /** The account; undefined: it is not known yet, and the host stands for it. */
+  readonly account: string | undefined;
+  readonly host: string;
+  /** The window of the account's quota of calls, in ms as they pass here. */
+  readonly windowMs: number;
+}
+
+/**
+ * The requests that people and programs cause by asking (`destinationLists`, `connect`, `planExport`), beside those of
+ * runs. All of them together are one request in each window of the account's quota (a second), counted from the answer to
+ * the next begin; from the same account they go one after the other, across all processes.
+ *
+ * Where this process works the account, they take part in its turns, before the requests of the runs. Elsewhere they
+ * share one slot (call-slots.ts), for which the worker leaves room in the quota.
+ */
+export interface CallerTurns {
+  /**
+   * Waits for a turn, then performs the request.
+   * @throws {RateLimitedError} when too many wait, or the turn does not come in time; nothing was sent then.
+   */
+  readonly take: <T>(place: Place, perform: () => Promise<T>) => Promise<T>;
+}
+
+/** Requests that wait for one account; each of them is somebody who waits for an answer. */
+const MAX_WAITING = 20;
+const MAX_WAIT_MS = 20_000;
+/** Other processes are looked at again this often, while one of them has the slot. */
+const LOOK_MS = 100;
+/** A window that is shorter than a clock shows, at a sandbox in a hurry, is nothing that one could wait for. */
+const SHORTEST_WINDOW_MS = 1;
+
+interface Line {
+  waiting: number;
+  /** Resolves when everybody who came before has had a turn or given up. */
+  last: Promise<unknown>;
+  /** Not before this moment of the monotonic clock. */
+  freeAt: number;
+}
+
+export function createCallerTurns(services: {
+  readonly clock: Clock;
+  readonly worked: WorkedAccounts;
+  readonly slots: CallSlots;
+}): CallerTurns {
+  const { clock, worked, slots } = services;
+  const lines = new Map<string, Line>();
+
+  const lineAt = (place: Place): Line => {
+    const name = nameOf(place);
+    const line = lines.get(name) ?? { waiting: 0, last: Promise.resolve(), freeAt: -Infinity };
+    lines.set(name, line);
+    return line;
+  };
+
+  /** A line is kept as long as it says something: until the next request may go. */
+  const forget = async (place: Place, line: Line) => {
+    await sleep(line.freeAt - clock.monotonic());
+    const isOver = line.waiting === 0 && line.freeAt <= clock.monotonic();
+    if (isOver && lines.get(nameOf(place)) === line) lines.delete(nameOf(place));
+  };
+
+  const sleep = async (ms: number, signal?: AbortSignal) => {
+    if (ms > 0) await clock.sleep(ms, signal);
+  };
+
+  const reserve = async (place: Place, signal: AbortSignal) => {
+    for (;;) {
+      const slot = await slots.reserve(nameOf(place));
+      if ('free' in slot) return slot;
+      await sleep(Math.min(Math.max(slot.busyMs, 1), LOOK_MS), signal);
+    }
+  };
+
+  /** @param wait ends when the request begins: it is not broken off any more. */
+  const performIn = async <T>(
+    line: Line,
+    place: Place,
+    perform: () => Promise<T>,
+    wait: Wait,
+  ): Promise<T> => {
+    const restsMs = line.freeAt - clock.monotonic();
+    if (restsMs > MAX_WAIT_MS) throw busy(restsMs);
+    await sleep(restsMs, wait.signal);
+    const here = place.account === undefined ? undefined : worked.turnsOf(place.account);
+    const windowMs = place.windowMs < SHORTEST_WINDOW_MS ? 0 : place.windowMs;
+    let restMs = windowMs;
+    const request = async () => {
+      wait.end();
+      try {
+        return await perform();
+      } catch (error: unknown) {
+        if (error instanceof RetryLaterError && error.tooFast) {
+          restMs = Math.max(windowMs, error.afterMs ?? windowMs);
+          here?.pause(restMs);
+        }
+        throw error;
+      }
+    };
+    try {
+      if (here !== undefined) return await here.take(request, wait.signal);
+      const slot = await reserve(place, wait.signal);
+      try {
+        return await request();
+      } finally {
+        // If it fails, the reservation ends by itself.
+        await slot.free(restMs).catch(() => undefined);
+      }
+    } finally {
+      line.freeAt = clock.monotonic() + restMs;
+    }
+  };
+
+  return {
+    take: async (place, perform) => {
+      const line = lineAt(place);
+      if (line.waiting >= MAX_WAITING) throw busy(MAX_WAITING * place.windowMs);
+      line.waiting += 1;
+      const before = line.last;
+      const mine = Promise.withResolvers<undefined>();
+      line.last = before.then(() => mine.promise);
+      const wait = startWait(clock, () => busy(Math.max(place.windowMs, line.freeAt - clock.monotonic())));
+      try {
+        await orAborted(before, wait.signal);
+        return await performIn(line, place, perform, wait);
+      } finally {
+        wait.end();
+        line.waiting -= 1;
+        mine.resolve(undefined);
+        void forget(place, line);
+      }
+    },
+  };
+}
+
+/** A wait for a turn that somebody gives up after a while. */
+interface Wait {
+  readonly signal: AbortSignal;
+  readonly end: () => void;
+}
+
+function startWait(clock: Clock, tooLong: () => Error): Wait {
+  const ended = new AbortController();
+  const given = new AbortController();
+  clock.sleep(MAX_WAIT_MS, ended.signal).then(
+    () => {
+      given.abort(tooLong());
+    },
+    () => {
+      // The turn has come.
+    },
+  );
+  return {
+    signal: given.signal,
+    end: () => {
+      ended.abort(new Error('The turn has come.'));
+    },
+  };
+}
+
+/** @throws the signal's reason if it aborts first. */
+function orAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => {
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener('abort', giveUp, { once: true });
+    void promise.then(() => {
+      signal.removeEventListener('abort', giveUp);
+      resolve();
+    });
+  });
+}
+
+function nameOf({ account, host }: Place): string {
+  return account === undefined ? `host ${host}` : `account ${account}`;
+}
+
+function busy(ms: number): RateLimitedError {
+  const message = 'Too many questions wait for this account of the destination, whose calls are limited.';
+  return new RateLimitedError(message, Math.max(1, Math.ceil(ms / 1_000)));
+}
