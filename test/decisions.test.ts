@@ -14,7 +14,7 @@ import { openRunRows, type RunRows } from './helpers/run-rows.js';
 const PEOPLE = ['a', 'b', 'c', 'd', 'e', 'f'];
 
 /** Accepted batches of two people each, and how they are decided. */
-async function threeBatches({ database, run, plan }: RunRows) {
+async function threeBatches({ database, run, services, plan }: RunRows) {
   await plan(...PEOPLE.map((name): WantedContact => [`${name}@example.com`, '', '', '']));
   const entries = await plannedAfter(database.reader, run, '', PEOPLE.length);
   const batches = await database.transact(({ manager }) =>
@@ -34,7 +34,10 @@ async function threeBatches({ database, run, plan }: RunRows) {
   const metrics = createEngineMetrics(new Registry(), systemClock);
   return {
     batches,
-    decide: createDecide({ database, hub, metrics, tenure: await beginTenure(database, run.account) }, run),
+    decide: createDecide(
+      { ...services, database, hub, metrics, tenure: await beginTenure(database, run.account) },
+      run,
+    ),
     told: () => told,
   };
 }

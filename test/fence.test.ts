@@ -127,7 +127,10 @@ describe('a process that stood still between its proof and its request', () => {
       },
     };
     const metrics = createEngineMetrics(new Registry(), systemClock);
-    const decide = createDecide({ ...tenant, metrics, hub: context.services.hub as never }, run);
+    const decide = createDecide(
+      { ...rows.services, ...tenant, metrics, hub: context.services.hub as never },
+      run,
+    );
     const parcel = { batch, entries, failures: 0, dueAt: 0 };
     const intent = {
       batch: Object.assign(batch, { state: BatchState.SENDING }),

@@ -100,7 +100,7 @@ export async function releaseLeavers(
     changes: { ...without(batch, entries.length), mayHaveArrived },
     people: async ({ manager }) => {
       const keys = entries.map(({ emailKey }) => emailKey);
-      const released = await releaseEntries(manager, context.run, keys, earlier);
+      const released = await releaseEntries(context.services, manager, context.run, keys, earlier);
       return { leavers: -released, toSend: -released };
     },
   });
@@ -125,7 +125,8 @@ export async function leaveUnconfirmed(context: BatchContext, batch: Batch, deta
         run.id,
         entries.map(({ profileId, wanted }) => ({ profileId, email: wanted[0], reason, detail })),
       );
-      return { unconfirmed: await doubtEntries(manager, run, batch, windowOf(context, batch)) };
+      const window = windowOf(context, batch);
+      return { unconfirmed: await doubtEntries(context.services, manager, run, batch, window) };
     },
   });
 }

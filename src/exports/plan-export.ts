@@ -19,6 +19,7 @@ import { placeOf } from './ledger.js';
 import { unconfirmedBatches } from './past-batches.js';
 import { createTally } from './plan-tally.js';
 import { problemWith, readPlan, type RunPlan } from './prepare.js';
+import { findRemovedFrom } from './removals.js';
 import type { EngineServices } from './run-context.js';
 import { openSpill } from './spill.js';
 import { stageMembers } from './stage-members.js';
@@ -26,7 +27,7 @@ import { stageMembers } from './stage-members.js';
 /** What planning needs of the engine. */
 export type PlanServices = Pick<
   EngineServices,
-  'database' | 'clock' | 'destinations' | 'secretBox' | 'scratchDirectory'
+  'database' | 'clock' | 'destinations' | 'secretBox' | 'hashPerson' | 'scratchDirectory'
 >;
 
 /** How often segments may change under a plan before it is given up. */
@@ -106,7 +107,10 @@ async function lookThrough(
     }
     const place = await placeOf(reader, target);
     const rules = { force: false, removesLeavers: plan.removesLeavers, now: services.clock.now() };
-    for await (const findings of compareWithLedger(scanner, place, spill, rules)) findings.forEach(tally.add);
+    const findRemoved = await findRemovedFrom(services, scanner, target);
+    for await (const findings of compareWithLedger(scanner, place, spill, rules, findRemoved)) {
+      findings.forEach(tally.add);
+    }
   }
   const { skipped, fates, delivered, movers, importerCalls } = tally.total();
   const asked = (await unconfirmedBatches(reader, target)).length;

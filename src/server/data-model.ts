@@ -13,6 +13,7 @@ import { Profile } from '../entities/profile.js';
 import { RefreshSchedule } from '../entities/refresh-schedule.js';
 import { Refresh, RefreshStep } from '../entities/refresh.js';
 import { Rejection } from '../entities/rejection.js';
+import { HashKey, Removal } from '../entities/removal.js';
 import { Segment, SegmentGeneration, SegmentMember, SegmentSize } from '../entities/segment.js';
 import { Trigger, TriggerCall } from '../entities/trigger.js';
 import { User } from '../entities/user.js';
@@ -23,6 +24,7 @@ import { ManyProcesses1795530000000 } from '../migrations/1795530000000-many-pro
 import { RoomForUpdates1795535000000 } from '../migrations/1795535000000-room-for-updates.js';
 import { ExportsToOneList1796170000000 } from '../migrations/1796170000000-exports-to-one-list.js';
 import { WhereARefreshWasAskedFor1795536000000 } from '../migrations/1795536000000-where-a-refresh-was-asked-for.js';
+import { RemovalsOutliveExports1796150000000 } from '../migrations/1796150000000-removals-outlive-exports.js';
 
 /** Every table and every migration, by name: nothing is found by looking through folders. */
 export const dataModel = {
@@ -39,6 +41,7 @@ export const dataModel = {
     ExportSchedule,
     ExportSegment,
     FormerAddress,
+    HashKey,
     Ledger,
     LedgerEntry,
     Profile,
@@ -47,6 +50,7 @@ export const dataModel = {
     RefreshSchedule,
     RefreshStep,
     Rejection,
+    Removal,
     RunRequest,
     Segment,
     SegmentGeneration,
@@ -63,6 +67,7 @@ export const dataModel = {
     ManyProcesses1795530000000,
     RoomForUpdates1795535000000,
     WhereARefreshWasAskedFor1795536000000,
+    RemovalsOutliveExports1796150000000,
     ExportsToOneList1796170000000,
   ],
 };
