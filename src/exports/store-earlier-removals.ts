@@ -28,6 +28,8 @@ interface StoredRow {
   readonly notedAt: string;
 }
 
+type RowAsRead = Omit<StoredRow, 'windows' | 'returned'> & { windows: string; returned: boolean | 0 | 1 };
+
 /**
  * Moves the removals that 0.1.0 noted in ledgers to where they outlive the export. Each step is a transaction that stores
  * hashes and empties the entries, so a process that is killed leaves the rest to the next start, and several may do it at
@@ -57,7 +59,7 @@ function readEarlier(manager: EntityManager, limit: number): Promise<EarlierRow[
 async function storeSome(manager: EntityManager, hashPerson: HashPerson): Promise<void> {
   const earlier = await readEarlier(manager, STEP);
   const rows = earlier.map((row) => storedRow(hashPerson, row));
-  const known = await manager.query<(Omit<StoredRow, 'windows'> & { windows: string })[]>(
+  const known = await manager.query<RowAsRead[]>(
     `SELECT * FROM "removals" WHERE ("listHash", "personHash") IN
      (SELECT "listHash", "personHash" FROM ${tableOf(manager, { listHash: 'text', personHash: 'text' })})`,
     [JSON.stringify(rows.map(({ listHash, personHash }) => [listHash, personHash]))],
@@ -113,19 +115,18 @@ function tableOf(
 }
 
 function storedRow(hashPerson: HashPerson, { windows, standing, emailKey, ...place }: EarlierRow): StoredRow {
-  const parsed = JSON.parse(windows) as StoredWindows;
+  const removals = JSON.parse(windows) as StoredWindows;
   return {
     listHash: listHashOf(hashPerson, place),
     personHash: personHashOf(hashPerson, place, emailKey),
-    windows: parsed,
+    windows: removals,
     returned: standing !== Standing.REMOVED,
     // When it was noted stands nowhere; the window ended shortly before, by the destination's clock.
-    notedAt: new Date(Math.max(0, ...parsed.map(([, to]) => to))).toISOString(),
+    notedAt: new Date(Math.max(0, ...removals.map(([, to]) => to))).toISOString(),
   };
 }
 
-function parsed({ windows, returned, ...row }: Omit<StoredRow, 'windows'> & { windows: string }): StoredRow {
-  // SQLite answers 0 or 1.
+function parsed({ windows, returned, ...row }: RowAsRead): StoredRow {
   return { ...row, windows: JSON.parse(windows) as StoredWindows, returned: Boolean(returned) };
 }
 
