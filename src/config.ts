@@ -24,6 +24,8 @@ export interface Config {
   /** How long a consent to an earlier version of the statement goes on. */
   readonly consentGraceDays: number;
   readonly auditRetentionDays: number;
+  /** How long it is remembered whom Sluice took off a list. */
+  readonly removalRetentionDays: number;
   /** Who vouches for people with JWTs; undefined: nobody. */
   readonly issuer: IssuerConfig | undefined;
   /** How often one trigger may be called. */
@@ -96,13 +98,10 @@ export function readConfig(env: Environment = process.env): Config {
     sandboxTimeScale: readNumber(env, 'SLUICE_SANDBOX_TIME_SCALE', 1, { min: 1, max: 1_000_000 }),
     runDeadlineMinutes: readNumber(env, 'SLUICE_RUN_DEADLINE_MINUTES', 90, { min: 1, max: 1_440 }),
     consentGraceDays: readNumber(env, 'SLUICE_CONSENT_GRACE_DAYS', 30, { min: 0, max: 365, whole: true }),
-    auditRetentionDays: readNumber(env, 'AUDIT_RETENTION_DAYS', 400, { min: 1, max: 36_500, whole: true }),
+    auditRetentionDays: readWhole(env, 'AUDIT_RETENTION_DAYS', 400, 36_500),
+    removalRetentionDays: readWhole(env, 'SLUICE_REMOVAL_RETENTION_DAYS', 1_095, 36_500),
     issuer: readIssuer(env, production),
-    triggerCallsPerMinute: readNumber(env, 'SLUICE_TRIGGER_CALLS_PER_MINUTE', 6_000, {
-      min: 1,
-      max: 1_000_000,
-      whole: true,
-    }),
+    triggerCallsPerMinute: readWhole(env, 'SLUICE_TRIGGER_CALLS_PER_MINUTE', 6_000, 1_000_000),
     logLevel: env.LOG_LEVEL ?? 'info',
     production,
     introspection: readSwitch(env, 'SLUICE_INTROSPECTION', !production),
@@ -257,7 +256,12 @@ function readList(value: string | undefined): string[] {
 }
 
 function readRate(env: Environment, variable: string, fallback: number): number {
-  return readNumber(env, variable, fallback, { min: 1, max: 10_000_000, whole: true });
+  return readWhole(env, variable, fallback, 10_000_000);
+}
+
+/** A whole number from 1. */
+function readWhole(env: Environment, variable: string, fallback: number, max: number): number {
+  return readNumber(env, variable, fallback, { min: 1, max, whole: true });
 }
 
 function readSwitch(env: Environment, variable: string, fallback: boolean): boolean {

@@ -15,7 +15,7 @@ import { openRunRows, type RunRows } from './helpers/run-rows.js';
 const PEOPLE = ['a', 'b', 'c', 'd', 'e', 'f'];
 
 /** Accepted batches of two people each, and how they are decided. */
-async function threeBatches({ database, run, plan }: RunRows) {
+async function threeBatches({ database, run, services, plan }: RunRows) {
   await plan(...PEOPLE.map((name): WantedContact => [`${name}@example.com`, '', '', '']));
   const entries = await plannedAfter(database.reader, run, '', PEOPLE.length);
   const batches = await database.transact(({ manager }) =>
@@ -36,7 +36,7 @@ async function threeBatches({ database, run, plan }: RunRows) {
   return {
     batches,
     decide: createDecide(
-      { database, hub, metrics, tenure: await beginTenure(database, run.account) },
+      { ...services, database, hub, metrics, tenure: await beginTenure(database, run.account) },
       run,
       createAddressHolds(),
     ),

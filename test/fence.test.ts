@@ -135,7 +135,7 @@ describe('a process that stood still between its proof and its request', () => {
     };
     const metrics = createEngineMetrics(new Registry(), systemClock);
     const decide = createDecide(
-      { ...tenant, metrics, hub: context.services.hub as never },
+      { ...rows.services, ...tenant, metrics, hub: context.services.hub as never },
       run,
       createAddressHolds(),
     );

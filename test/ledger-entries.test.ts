@@ -11,11 +11,12 @@ const EMAIL = 'ann@example.com';
 const ann = (...fields: [string | null, string | null, string | null]): WantedContact => [EMAIL, ...fields];
 
 /** The destination confirms everybody who is planned. */
-async function confirmAll({ database, run }: RunRows): Promise<Map<number, number>> {
+async function confirmAll({ database, run, services }: RunRows): Promise<Map<number, number>> {
   const entries = await plannedAfter(database.reader, run, '', 1_000);
   return database.transact(async ({ manager }) => {
     const batches = await insertBatches(manager, [newBatch(run, entries, BatchState.ACCEPTED, new Date(0))]);
     return confirmEntries(
+      services,
       manager,
       run,
       batches.map((batch) => ({ batch, window: undefined })),
@@ -116,7 +117,7 @@ describe('what was delivered to a contact', () => {
 describe('batches that are confirmed together', () => {
   it('count their own people, and nobody beside their ranges is touched', async () => {
     await using rows = await openRunRows();
-    const { database, run } = rows;
+    const { database, run, services } = rows;
     const people = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => `${name}@example.com`);
     await rows.plan(...people.map((email): WantedContact => [email, '', '', '']));
     const entries = await plannedAfter(database.reader, run, '', 10);
@@ -130,6 +131,7 @@ describe('batches that are confirmed together', () => {
       );
       const arrived = batches.filter((_, index) => index !== 2);
       const counted = await confirmEntries(
+        services,
         manager,
         run,
         arrived.map((batch) => ({ batch, window: undefined })),

@@ -79,7 +79,8 @@ describe('npm run rotate-keys', () => {
     const { code, lines, errors } = await rotate(folder.path, [NEW, OLD]);
     expect({ code, last: lines.at(-1), errors }).toEqual({
       code: 0,
-      last: { msg: 'done', resealed: 3, current: 0, unreadable: 0 },
+      // Three API keys, and the key of hashes.
+      last: { msg: 'done', resealed: 4, current: 0, unreadable: 0 },
       errors: '',
     });
     expect((await readable(folder.path, NEW)).opened).toEqual(
@@ -104,7 +105,7 @@ describe('npm run rotate-keys', () => {
     const done = (await readable(folder.path, NEW)).opened.length;
     expect(done).toBeGreaterThan(0);
     const { lines } = await rotate(folder.path, [NEW, OLD]);
-    expect(lines.at(-1)).toEqual({ msg: 'done', resealed: COUNT - done, current: done, unreadable: 0 });
+    expect(lines.at(-1)).toEqual({ msg: 'done', resealed: COUNT - done + 1, current: done, unreadable: 0 });
     expect(await readable(folder.path, NEW)).toEqual({ opened: all, failed: 0 });
   });
 
@@ -120,9 +121,10 @@ describe('npm run rotate-keys', () => {
     }
     const { code, lines, errors } = await rotate(folder.path, [NEW, OLD]);
     expect(code).toBe(1);
-    expect(lines.at(-1)).toEqual({ msg: 'done', resealed: 1, current: 0, unreadable: 1 });
+    expect(lines.at(-1)).toEqual({ msg: 'done', resealed: 1, current: 0, unreadable: 2 });
     expect(errors).toContain(idOf(OTHER));
     expect(errors).toMatch(/connections [0-9a-f-]{36}, sealedApiKey: .*secret key/);
+    expect(errors).toMatch(/hash_keys persons, sealedKey: .*secret key/);
     expect(errors).not.toContain(OTHER);
     expect(await readable(folder.path, NEW, OTHER)).toMatchObject({ failed: 0 });
   });

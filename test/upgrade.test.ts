@@ -6,7 +6,9 @@ import {
   valuesOf,
   type OldDatabase,
 } from './helpers/database-0.1.0.js';
+import { connectIn } from './helpers/databases.js';
 import { finish, rejectionsOf, runFully } from './helpers/engine.js';
+import { createExportOf, segmentNamed } from './helpers/flows.js';
 import { startTestSandbox } from './helpers/sandbox.js';
 import { startSluice, temporaryFolder, type Sluice } from './helpers/sluice.js';
 
@@ -194,4 +196,30 @@ describe('a database of version 0.1.0', () => {
     expect([...range(2, 10), ...range(21, 25)].filter((n) => standingOf(sandbox, n) !== ON)).toEqual([]);
     expect(sandbox.summary().invariants.overriddenOptOuts).toBe(0);
   });
+
+  it('still knows whom it removed after their export was removed, and nothing of them stays in the ledger', async () => {
+    await using folder = await temporaryFolder();
+    await using upgraded = await upgrade(folder.path);
+    const { sandbox, sluice, runId, exportOf } = upgraded;
+    await finish(sluice, runId);
+    await using source = await connectIn(folder.path);
+    expect(await source.query('SELECT 1 FROM "ledger_entries" WHERE "removals" IS NOT NULL')).toEqual([]);
+    await sluice.query('mutation ($id: ID!) { removeExport(id: $id) }', { id: exportOf('A') });
+    await setMembers(sluice, [...range(1, 10), ...range(21, 25)]);
+    const { connections } = await sluice.query<{ connections: { nodes: { id: string }[] } }>(
+      '{ connections { nodes { id } } }',
+    );
+    const another = await createExportOf(sluice, {
+      connectionId: connections.nodes[0]?.id ?? '',
+      segmentIds: [await segmentNamed(sluice, 'All')],
+      name: 'Another',
+    });
+    const back = await runFully(sluice, another);
+    expect(back).toMatchObject({ progress: { toSend: 15, confirmed: 14, rejected: 1 } });
+    expect((await rejectionsOf(sluice, back.id)).map(({ email, reason }) => [email, reason])).toEqual([
+      [person(1), 'OPTED_OUT'],
+    ]);
+    expect([...range(2, 10), ...range(21, 25)].filter((n) => standingOf(sandbox, n) !== ON)).toEqual([]);
+    expect(sandbox.summary().invariants.overriddenOptOuts).toBe(0);
+  }, 60_000);
 });

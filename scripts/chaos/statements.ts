@@ -54,6 +54,7 @@ export class StatementWatcher {
     const { sql } = statement;
     if (/^\s*CREATE (?:TABLE|(?:UNIQUE )?INDEX)|^\s*INSERT INTO "migrations"/i.test(sql)) yield 'MIGRATION';
     if (!WRITES.test(sql)) return;
+    if (/^\s*UPDATE "ledger_entries" SET "removals" = NULL/i.test(sql)) yield 'EARLIER_REMOVALS';
     if (/^\s*(?:INSERT INTO|UPDATE) "(?:profiles|segment_members)"/i.test(sql)) yield 'IMPORT';
     if (/^\s*UPDATE "segments"/i.test(sql) && assigned(statement).has('generation')) yield 'SWAP';
     if (/^\s*INSERT INTO "export_runs"/i.test(sql)) yield 'REQUEST';

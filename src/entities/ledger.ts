@@ -48,6 +48,7 @@ export const DOUBT_FOR_GOOD = 0;
 
 /** One contact in a ledger, known by its e-mail key: the address trimmed and in lower case, by JavaScript, never by SQL. */
 @Entity('ledger_entries', { withoutRowid: true })
+@Index('ledger_entries_removals', ['ledgerId', 'emailKey'], { where: '"removals" IS NOT NULL' })
 export class LedgerEntry {
   @PrimaryColumn('integer')
   ledgerId!: number;
@@ -107,8 +108,8 @@ export class LedgerEntry {
   everSent!: number;
 
   /**
-   * When we took the contact off the list, by the destination's clock: a JSON array of [from, to] in ms since 1970. An
-   * unsubscribe that the destination dates otherwise was somebody's own choice.
+   * Removals that a server of version 0.1.0 noted, in the form of `Removal.windows`, until the server has moved them to
+   * `removals` (exports/store-earlier-removals.ts). Nothing else writes it.
    */
   @Column('text', { nullable: true })
   removals!: string | null;

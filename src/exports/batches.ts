@@ -113,7 +113,7 @@ export async function releaseLeavers(
     people: async ({ manager }) => {
       const release = (entries: readonly PlannedEntry[], isOff: boolean) => {
         const keys = entries.map(({ emailKey }) => emailKey);
-        return releaseEntries(manager, context.run, keys, { ...earlier, isOff });
+        return releaseEntries(context.services, manager, context.run, keys, { ...earlier, isOff });
       };
       const released = (await release(wanted, false)) + (await release(off, true));
       return { leavers: -released, toSend: -released };
@@ -140,7 +140,8 @@ export async function leaveUnconfirmed(context: BatchContext, batch: Batch, deta
         run.id,
         entries.map(({ profileId, wanted }) => ({ profileId, email: wanted[0], reason, detail })),
       );
-      return { unconfirmed: await doubtEntries(manager, run, batch, windowOf(context, batch)) };
+      const window = windowOf(context, batch);
+      return { unconfirmed: await doubtEntries(context.services, manager, run, batch, window) };
     },
   });
 }

@@ -8,9 +8,10 @@ import { admitEntries, doubtEntry } from './decide-entries.js';
 import { UNDECIDED } from './batch-rows.js';
 import { transactAs } from './fence.js';
 import { formerAddresses } from './former-addresses.js';
-import { isRemovalUnderWay, removalsOf, type RemovalWindow } from './ledger.js';
+import { isRemovalUnderWay, type RemovalWindow } from './ledger.js';
 import { plannedAfter, type PlannedEntry } from './planned.js';
 import { rejectPeople, type Rejected } from './reject-people.js';
+import { removalsOf } from './removals.js';
 import type { RunContext } from './run-context.js';
 import { addUp, count } from './run-states.js';
 import { takenRanges } from './taken-ranges.js';
@@ -101,7 +102,9 @@ async function problemWith(context: RunContext, entry: PlannedEntry): Promise<Re
     }
   }
   // A newcomer whom nobody ever took off the list needs no look: the importer keeps to opt-outs.
-  if (entry.isNew && (await removalsOf(reader, run, entry.emailKey)).length === 0) return undefined;
+  if (entry.isNew && (await removalsOf(services, reader, run, entry.emailKey)).length === 0) {
+    return undefined;
+  }
   const { optedOut, takeBack } = await lookUp(context, { email: entry.wanted[0], ...entry });
   if (optedOut) return { entry, reason: RejectionReason.OPTED_OUT, detail: OPTED_OUT };
   if (takeBack === undefined) return undefined;
@@ -148,7 +151,7 @@ async function lookUp(
     );
     if (membership?.status !== 'UNSUBSCRIBED') return ON_LIST;
     const isUnderWay = await isRemovalUnderWay(reader, run, emailKey);
-    if (isOurs(membership, await removalsOf(reader, run, emailKey))) {
+    if (isOurs(membership, await removalsOf(services, reader, run, emailKey))) {
       const takeBack = () =>
         callDestination(context, (credentials) => destination.subscribe(credentials, contact, run.listId), {
           maxTries: MAX_TRIES,

@@ -13,6 +13,7 @@ import {
 import type { LedgerPlace } from './ledger.js';
 import type { WantedMember } from './mapping.js';
 import type { Refusal } from './refusals.js';
+import type { FindRemoved } from './removals.js';
 import type { Spill } from './spill.js';
 
 /** Entries that one statement reads: some 10 ms. */
@@ -35,12 +36,14 @@ export interface Finding extends Difference {
  * Holds everybody wanted against everything the ledger knows: both lie in the order of the e-mail keys, so that one walk
  * along both sees each address once. Whoever reads the findings may write the ledger meanwhile, up to the last address
  * that was answered.
+ * @param findRemoved recognizes newcomers whom an export took off the list that is gone by now; undefined: there are none.
  */
 export async function* compareWithLedger(
   scanner: Scanner,
   place: LedgerPlace,
   spill: Spill,
   rules: Rules,
+  findRemoved: FindRemoved | undefined,
 ): AsyncGenerator<Finding[]> {
   const members = walk(groupsByAddress(spill));
   const entries = walk(ledgerPages(scanner, place.ledgerId));
@@ -57,13 +60,13 @@ export async function* compareWithLedger(
     if (order >= 0) entries.skip();
     pairs.push({ members: order <= 0 ? member?.members : undefined, known: order >= 0 ? entry : undefined });
     if (pairs.length === GROUP) {
-      yield await judge(scanner, place, pairs, rules);
+      yield await judge(scanner, place, pairs, rules, findRemoved);
       pairs = [];
     } else if (pairs.length % AT_ONCE === 0) {
       await setImmediate();
     }
   }
-  if (pairs.length > 0) yield await judge(scanner, place, pairs, rules);
+  if (pairs.length > 0) yield await judge(scanner, place, pairs, rules, findRemoved);
 }
 
 interface Pair {
@@ -76,9 +79,12 @@ async function judge(
   { neighbours }: LedgerPlace,
   pairs: readonly Pair[],
   rules: Rules,
+  findRemoved: FindRemoved | undefined,
 ): Promise<Finding[]> {
   const keys = neighbours.length === 0 ? [] : pairs.filter(dependsOnOthers).map(keyOf);
   const elsewhere = await lookElsewhere(scanner, neighbours, keys);
+  const removed = (await findRemoved?.(pairs.filter(isNewcomer).map(keyOf))) ?? [];
+  for (const key of removed) elsewhere.set(key, { keeps: false, leftBehind: false, ...elsewhere.get(key), removed: true });
   return pairs.flatMap(({ members = [], known }) => {
     const [member, ...duplicates] = members;
     const emailKey = keyOf({ members, known });
@@ -99,6 +105,11 @@ function keyOf({ members, known }: Pair): string {
 /** Whose fate depends on other exports: who comes, and who goes. */
 function dependsOnOthers({ members, known }: Pair): boolean {
   return members === undefined || known === undefined || known.gone || known.standing !== Standing.ON_LIST;
+}
+
+/** A member whom this export never delivered. */
+function isNewcomer({ members, known }: Pair): boolean {
+  return members !== undefined && (known === undefined || known.standing === Standing.NEVER_DELIVERED);
 }
 
 /** All members of one address, the first by id in front. */

@@ -5,8 +5,10 @@ import type { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { AS_WANTED, DOUBT_FOR_GOOD, LedgerTask, Standing } from '../entities/ledger.js';
 import type { RemovalWindow } from './ledger.js';
+import { noteRemovals, noteReturns } from './note-removals.js';
 import { tasksOf } from './planned.js';
 import type { Refusal } from './refusals.js';
+import type { RemovalServices } from './removals.js';
 
 /*
  * What the ledger learns when the outcome of entries is known, or known to stay unknown. All statements are for the
@@ -38,9 +40,6 @@ function delivered(sql: Dialect): string {
     "doubt" = NULL, "refusedRun" = NULL, "refusal" = NULL`;
 }
 
-/** Removals that are remembered of a contact, the latest. */
-const MAX_REMOVALS = 5;
-
 const RANGE = {
   id: 'integer',
   ledger: 'integer',
@@ -63,12 +62,16 @@ export interface Arrival {
  * @returns how many there were in each, by the id of the batch.
  */
 export async function confirmEntries(
+  services: RemovalServices,
   manager: EntityManager,
   run: ExportRun,
   arrivals: readonly Arrival[],
 ): Promise<Map<number, number>> {
   if (arrivals.length === 0) return new Map();
-  for (const { batch, window } of arrivals) await noteRemovalsOf(manager, run, batch, window);
+  for (const { batch, window } of arrivals) {
+    await noteRemovalsOf(services, manager, run, batch, window);
+    if (batch.checked) await noteReturns(services, manager, run, inBatch(batch), batchParameters(run, batch));
+  }
   // A batch carries two tasks at most, one twice if it carries one: each range has as many columns.
   const ranges = arrivals.map(({ batch }) => {
     const [task, orTask = task] = tasksOf(batch);
@@ -99,12 +102,13 @@ export async function confirmEntries(
  * @returns how many there were.
  */
 export async function doubtEntries(
+  services: RemovalServices,
   manager: EntityManager,
   run: ExportRun,
   batch: Batch,
   window: RemovalWindow | undefined,
 ): Promise<number> {
-  await noteRemovalsOf(manager, run, batch, window);
+  await noteRemovalsOf(services, manager, run, batch, window);
   return update(
     manager,
     run,
@@ -174,6 +178,7 @@ export async function admitEntries(
  *   who was to stay looks first.
  */
 export async function releaseEntries(
+  services: RemovalServices,
   manager: EntityManager,
   run: ExportRun,
   keys: readonly string[],
@@ -183,7 +188,7 @@ export async function releaseEntries(
   const list = JSON.stringify(keys);
   const where = `"ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" IN ${dialectOf(manager).list('$3')}`;
   const { isOff, mayHaveArrived, window } = earlier;
-  if (mayHaveArrived) await noteRemovals(manager, run, where, [run.ledgerId, run.number, list], window);
+  if (mayHaveArrived) await noteRemovals(services, manager, run, where, [run.ledgerId, run.number, list], window);
   const mayBeOff = `, "standing" = ${Standing.REMOVED}, "doubt" = ${DOUBT_FOR_GOOD}`;
   return execute(
     manager,
@@ -228,55 +233,14 @@ export async function resolveEntries(
 }
 
 async function noteRemovalsOf(
+  services: RemovalServices,
   manager: EntityManager,
   run: ExportRun,
   batch: Batch,
   window: RemovalWindow | undefined,
 ): Promise<void> {
-  if (run.leavers > 0) await noteRemovals(manager, run, inBatch(batch), batchParameters(run, batch), window);
-}
-
-/**
- * Notes when removals took effect, beside what is known of earlier ones. Other exports to the list that had delivered
- * these contacts (detached ones, or ones that wait for their next run) learn that they are off it. So do exports that do
- * not know yet whether they delivered them: the batch that may still tell was sent before this removal, so it cannot
- * vouch for these contacts any more.
- */
-async function noteRemovals(
-  manager: EntityManager,
-  run: ExportRun,
-  where: string,
-  parameters: unknown[],
-  window: RemovalWindow | undefined,
-): Promise<void> {
-  const rows = await manager.query<{ emailKey: string; removals: string | null }[]>(
-    `SELECT "emailKey", "removals" FROM "ledger_entries" WHERE ${where} AND ${IS_REMOVAL}`,
-    parameters,
-  );
-  if (rows.length === 0) return;
-  await execute(
-    manager,
-    `UPDATE "ledger_entries" SET "standing" = ${Standing.REMOVED},
-       "doubt" = CASE WHEN "doubt" IS NULL THEN NULL ELSE ${DOUBT_FOR_GOOD} END
-     WHERE ("standing" = ${Standing.ON_LIST} OR ("doubt" IS NOT NULL AND "task" <> ${LedgerTask.REMOVE}))
-       AND "emailKey" IN ${dialectOf(manager).list('$1')}
-       AND "ledgerId" IN (SELECT "id" FROM "ledgers" WHERE "account" = $2 AND "listId" = $3 AND "id" <> $4)`,
-    [JSON.stringify(rows.map(({ emailKey }) => emailKey)), run.account, run.listId, run.ledgerId],
-  );
-  if (window === undefined) return;
-  const next: [number, number] = [window.from, window.to];
-  for (const [removals, group] of Map.groupBy(rows, (row) => row.removals)) {
-    const before = removals === null ? [] : (JSON.parse(removals) as [number, number][]);
-    await execute(
-      manager,
-      `UPDATE "ledger_entries" SET "removals" = $1 WHERE "ledgerId" = $2 AND "emailKey" IN ${dialectOf(manager).list('$3')}`,
-      [
-        JSON.stringify([...before, next].slice(-MAX_REMOVALS)),
-        run.ledgerId,
-        JSON.stringify(group.map(({ emailKey }) => emailKey)),
-      ],
-    );
-  }
+  if (run.leavers === 0) return;
+  await noteRemovals(services, manager, run, inBatch(batch), batchParameters(run, batch), window);
 }
 
 function inBatch(batch: Batch): string {

@@ -9,6 +9,7 @@ import type { EngineMetrics } from './engine-metrics.js';
 import { transactAs, type Tenant } from './fence.js';
 import type { RemovalWindow } from './ledger.js';
 import type { ProgressHub } from './progress-hub.js';
+import type { RemovalServices } from './removals.js';
 import { addUp, count, type Counter } from './run-states.js';
 
 /** What a decision adds to the counters of the run. */
@@ -41,13 +42,13 @@ const MAX_GROUP = 16;
  *   else took the run up.
  */
 export function createDecide(
-  services: Tenant & { hub: ProgressHub; metrics: EngineMetrics },
+  services: Tenant & RemovalServices & { hub: ProgressHub; metrics: EngineMetrics },
   run: ExportRun,
   holds: Pick<AddressHolds, 'decided'>,
 ): Decide {
   return gather(async (decisions) => {
     await transactAs(services, run, async (transaction) => {
-      const { outcomes, total } = await writeDecisions(transaction, run, decisions);
+      const { outcomes, total } = await writeDecisions(services, transaction, run, decisions);
       transaction.afterCommit(() => {
         addUp(run, total);
         services.metrics.decided(total);
@@ -64,6 +65,7 @@ export function createDecide(
 }
 
 async function writeDecisions(
+  services: RemovalServices,
   transaction: Transaction,
   run: ExportRun,
   decisions: readonly Decision[],
@@ -72,6 +74,7 @@ async function writeDecisions(
   const added = new Map<Decision, Added>();
   for (const decision of decisions) added.set(decision, (await decision.people?.(transaction)) ?? {});
   const arrived = await confirmEntries(
+    services,
     manager,
     run,
     decisions.flatMap(({ batch, confirmed }) => (confirmed === undefined ? [] : [{ batch, ...confirmed }])),

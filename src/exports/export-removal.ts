@@ -10,19 +10,28 @@ import { Export, ExportSegment } from '../entities/export.js';
 import { Ledger } from '../entities/ledger.js';
 import { Trigger } from '../entities/trigger.js';
 import { ConflictError } from '../errors.js';
+import type { HashPerson } from '../security/person-hash.js';
 import { auditedExport, auditExport } from './audit-exports.js';
 import { findExport } from './find-exports.js';
 import { UNFINISHED } from './run-states.js';
+import { storeEarlierRemovals } from './store-earlier-removals.js';
 
 /** Rows that one step removes: some 50 ms. */
 const CHUNK = 10_000;
 
+interface ExportRemovalServices {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly hashPerson: HashPerson | undefined;
+}
+
 /**
- * Removes an export with its runs, its triggers and everything that was noted of them. Contacts at the destination stay.
+ * Removes an export with its runs, its triggers and everything that was noted of them, except whom it took off its list
+ * (removals.ts): another export may want these people. Contacts at the destination stay.
  * @throws {NotFoundError}; {ConflictError} while a run is queued or active.
  */
 export async function removeExport(
-  services: { readonly database: Database; readonly clock: Clock },
+  services: ExportRemovalServices,
   actor: SignedInActor,
   id: string,
 ): Promise<boolean> {
@@ -50,7 +59,9 @@ export async function removeExport(
  * Removes the runs and ledgers whose export is gone, in small steps, so that a million rows block nobody; also at the
  * start, for what an earlier process did not get done.
  */
-export async function removeTracesOfExports({ database }: { readonly database: Database }): Promise<void> {
+export async function removeTracesOfExports(services: Omit<ExportRemovalServices, 'clock'>): Promise<void> {
+  const { database } = services;
+  await storeEarlierRemovals(services);
   for (const run of await orphans(database.reader, ExportRun)) {
     await removeInSteps(database, 'rejections', 'id', '"runId" = $1', run.id);
     await database.transact(async ({ manager }) => {

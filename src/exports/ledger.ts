@@ -134,22 +134,6 @@ async function writeAlike(
   );
 }
 
-/** When the contact was taken off the list by this export or another one to the same list. */
-export async function removalsOf(
-  manager: EntityManager,
-  { account, listId }: ExportRun,
-  emailKey: string,
-): Promise<RemovalWindow[]> {
-  const rows = await manager.query<{ removals: string }[]>(
-    `SELECT "removals" FROM "ledger_entries" JOIN "ledgers" ON "ledgers"."id" = "ledgerId"
-     WHERE "account" = $1 AND "listId" = $2 AND "emailKey" = $3 AND "removals" IS NOT NULL`,
-    [account, listId, emailKey],
-  );
-  return rows.flatMap(({ removals }) =>
-    (JSON.parse(removals) as [number, number][]).map(([from, to]) => ({ from, to })),
-  );
-}
-
 /** Whether a run to the same list is about to take the address off it, or does not know yet whether it has. */
 export async function isRemovalUnderWay(
   manager: EntityManager,

@@ -18,6 +18,7 @@ import { placeOf } from './ledger.js';
 import { unconfirmedBatches } from './past-batches.js';
 import { createTally } from './plan-tally.js';
 import { problemWith, readPlan, type RunPlan } from './prepare.js';
+import { findRemovedFrom } from './removals.js';
 import type { EngineServices } from './run-context.js';
 import { openSpill } from './spill.js';
 import { stageMembers } from './stage-members.js';
@@ -25,7 +26,7 @@ import { stageMembers } from './stage-members.js';
 /** What planning needs of the engine. */
 export type PlanServices = Pick<
   EngineServices,
-  'database' | 'clock' | 'destinations' | 'scratchDirectory'
+  'database' | 'clock' | 'destinations' | 'hashPerson' | 'scratchDirectory'
 > & { readonly asking: Asking };
 
 /** How often segments may change under a plan before it is given up. */
@@ -104,7 +105,10 @@ async function lookThrough(
     const place = await placeOf(reader, target);
     const { leavers } = plan;
     const rules = { force: false, leavers, run: null, now: services.clock.now() };
-    for await (const findings of compareWithLedger(scanner, place, spill, rules)) findings.forEach(tally.add);
+    const findRemoved = await findRemovedFrom(services, scanner, target);
+    for await (const findings of compareWithLedger(scanner, place, spill, rules, findRemoved)) {
+      findings.forEach(tally.add);
+    }
   }
   const { skipped, fates, delivered, movers, importerCalls } = tally.total();
   const asked = (await unconfirmedBatches(reader, target)).length;

@@ -24,6 +24,7 @@ import { keyRanges, ledgerOf, placeOf, unplan, writeEntries } from './ledger.js'
 import type { WantedContact } from './mapping.js';
 import { standingDetail } from './refusals.js';
 import { addRejections, type NewRejection } from './rejections.js';
+import { findRemovedFrom } from './removals.js';
 import type { RunContext } from './run-context.js';
 import { addUp, count, writeRun, type Counter } from './run-states.js';
 import { oneBeside } from '../one-beside.js';
@@ -161,7 +162,8 @@ async function planDifferences(context: RunContext, plan: RunPlan, spill: Spill)
   const newcomers = new Map<string, string>();
   let delivered = 0;
   await using writing = oneBeside();
-  for await (const findings of compareWithLedger(scanner, place, spill, rules)) {
+  const findRemoved = await findRemovedFrom(services, scanner, run);
+  for await (const findings of compareWithLedger(scanner, place, spill, rules, findRemoved)) {
     context.sending.signal.throwIfAborted();
     const rejections = findings.flatMap(rejectionsOf);
     const entries = findings.flatMap(({ next }) => next ?? []);

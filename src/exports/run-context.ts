@@ -6,6 +6,7 @@ import type { Destinations } from '../destinations/registry.js';
 import type { ExportRun } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import type { Logger } from '../logger.js';
+import type { HashPerson } from '../security/person-hash.js';
 import type { SecretBox } from '../security/secret-box.js';
 import type { AddressHolds } from './address-holds.js';
 import type { Bell } from './bell.js';
@@ -24,6 +25,8 @@ export interface EngineServices {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly secretBox: SecretBox;
+  /** Undefined: the hash key cannot be opened. */
+  readonly hashPerson: HashPerson | undefined;
   readonly destinations: Destinations;
   readonly hub: ProgressHub;
   readonly metrics: EngineMetrics;

@@ -5,6 +5,7 @@ import { SealedTextError, type SecretBox, type SecretPlace } from './secret-box.
 /** Every column that holds sealed texts, and in which rows; `id` is the key of all these tables. */
 const SEALED_COLUMNS: readonly (Pick<SecretPlace, 'table' | 'column'> & { readonly where?: string })[] = [
   { table: 'connections', column: 'sealedApiKey' },
+  { table: 'hash_keys', column: 'sealedKey' },
   // Of a trigger whose callers send the secret itself, only its hash is kept.
   { table: 'triggers', column: 'secret', where: `"authentication" = 'SIGNATURE'` },
   { table: 'triggers', column: 'previousSecret', where: `"authentication" = 'SIGNATURE'` },

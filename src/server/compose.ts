@@ -18,6 +18,8 @@ import { pinnedGenerations } from '../exports/generations.js';
 import { cancelForgottenRuns } from '../exports/hold.js';
 import { createPreparingPlaces } from '../exports/preparing-places.js';
 import { createProgressHub } from '../exports/progress-hub.js';
+import { forgetOldRemovals } from '../exports/removals.js';
+import { storeEarlierRemovals } from '../exports/store-earlier-removals.js';
 import { createConsentWatch } from '../jobs/consent-watch.js';
 import { createHeldRunsWatch } from '../jobs/held-runs.js';
 import { hourly } from '../jobs/hourly.js';
@@ -30,6 +32,7 @@ import { createSessions } from '../people/sessions.js';
 import { createSignIn } from '../people/sign-in.js';
 import { createSweep } from '../profiles/generations.js';
 import type { Services } from '../schema/services.js';
+import { loadPersonHash } from '../security/person-hash.js';
 import { createSecretBox } from '../security/secret-box.js';
 import { loadSecretKeys } from '../security/secret-keys.js';
 import { createCallRate } from '../webhooks/call-rate.js';
@@ -87,12 +90,12 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
   });
   mkdirSync(config.dataFolder, { recursive: true });
   const database = await openDatabase(config.database, dataModel);
-  const between = await openBetweenProcesses(config.database, { clock, logger }).catch(
-    async (error: unknown) => {
-      await database.close();
-      throw error;
-    },
-  );
+  const giveUp = async (error: unknown) => {
+    await database.close();
+    throw error;
+  };
+  const hashPerson = await loadPersonHash({ database, secretBox, logger }).catch(giveUp);
+  const between = await openBetweenProcesses(config.database, { clock, logger }).catch(giveUp);
   const { wire, accounts: queue, refreshes: refreshQueue } = between;
   const { reader } = database;
   addBacklogGauges(registry, { clock, logger }, () => readBacklog(reader));
@@ -115,11 +118,17 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     () => cancelForgottenRuns({ database, clock, logger, queue, hub, metrics }),
     () => lapseConsents({ database, clock, logger, consentRules }),
   ].map((chore) => hourly(clock, chore));
+  const keepRemovals = hourly(clock, async () => {
+    // An older server may still be at work beside this one during an upgrade.
+    await storeEarlierRemovals({ database, hashPerson });
+    await forgetOldRemovals({ database, clock }, config.removalRetentionDays);
+  });
   return {
     database,
     clock,
     logger,
     secretBox,
+    hashPerson,
     hostPolicy,
     consentRules,
     destinations,
@@ -143,7 +152,7 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
       ...refreshing,
       refresher,
       ticker,
-      chores: [createForgetting({ database, clock }), ...(wire.isShared ? choresOfMany : [])],
+      chores: [createForgetting({ database, clock }), keepRemovals, ...(wire.isShared ? choresOfMany : [])],
     }),
     decoys: createDecoys({ secretBox }),
     callRate: createCallRate(clock, config.triggerCallsPerMinute),

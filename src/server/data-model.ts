@@ -14,6 +14,7 @@ import { Profile } from '../entities/profile.js';
 import { RefreshSchedule } from '../entities/refresh-schedule.js';
 import { Refresh, RefreshStep } from '../entities/refresh.js';
 import { Rejection } from '../entities/rejection.js';
+import { HashKey, Removal } from '../entities/removal.js';
 import { Segment, SegmentGeneration, SegmentMember, SegmentSize } from '../entities/segment.js';
 import { Trigger, TriggerCall } from '../entities/trigger.js';
 import { User } from '../entities/user.js';
@@ -26,6 +27,7 @@ import { CallsOfCallers1796160000000 } from '../migrations/1796160000000-calls-o
 import { ExportsToOneList1796170000000 } from '../migrations/1796170000000-exports-to-one-list.js';
 import { WhereARefreshWasAskedFor1795536000000 } from '../migrations/1795536000000-where-a-refresh-was-asked-for.js';
 import { WhoFoundThemGone1796130000000 } from '../migrations/1796130000000-who-found-them-gone.js';
+import { RemovalsOutliveExports1796150000000 } from '../migrations/1796150000000-removals-outlive-exports.js';
 
 /** Every table and every migration, by name: nothing is found by looking through folders. */
 export const dataModel = {
@@ -43,6 +45,7 @@ export const dataModel = {
     ExportSchedule,
     ExportSegment,
     FormerAddress,
+    HashKey,
     Ledger,
     LedgerEntry,
     Profile,
@@ -51,6 +54,7 @@ export const dataModel = {
     RefreshSchedule,
     RefreshStep,
     Rejection,
+    Removal,
     RunRequest,
     Segment,
     SegmentGeneration,
@@ -68,6 +72,7 @@ export const dataModel = {
     RoomForUpdates1795535000000,
     WhereARefreshWasAskedFor1795536000000,
     WhoFoundThemGone1796130000000,
+    RemovalsOutliveExports1796150000000,
     CallsOfCallers1796160000000,
     ExportsToOneList1796170000000,
   ],

@@ -2,6 +2,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import 'reflect-metadata';
+import { systemClock } from '../../src/clock.js';
 import type { Database } from '../../src/database.js';
 import { DestinationKind } from '../../src/entities/connection.js';
 import {
@@ -13,6 +14,8 @@ import {
 import { LedgerEntry, LedgerTask } from '../../src/entities/ledger.js';
 import { ledgerOf, writeEntries } from '../../src/exports/ledger.js';
 import { filledFields, type WantedContact } from '../../src/exports/mapping.js';
+import type { RemovalServices } from '../../src/exports/removals.js';
+import { hashWith } from '../../src/security/person-hash.js';
 import { openIn, removeFolder } from './databases.js';
 
 /** A database with one run that sends, and what it plans. */
@@ -20,6 +23,8 @@ export interface RunRows extends AsyncDisposable {
   readonly database: Database;
   /** As the worker who holds it has it. */
   readonly run: ExportRun;
+  /** What deciding entries needs of a server. */
+  readonly services: RemovalServices;
   /** Plans contacts as a preparation does, under their addresses. */
   readonly plan: (...contacts: readonly WantedContact[]) => Promise<void>;
   readonly entry: (emailKey: string) => Promise<LedgerEntry>;
@@ -37,6 +42,7 @@ export async function openRunRows(): Promise<RunRows> {
   return {
     database,
     run,
+    services: { clock: systemClock, hashPerson: hashWith(Buffer.alloc(32, 1).toString('base64')) },
     plan: (...contacts) =>
       database.transact(({ manager }) =>
         writeEntries(
