@@ -173,6 +173,8 @@ export interface DestinationLimits {
   readonly retryIntervalMs: number;
   /** After this long without an outcome an accepted batch counts as lost. */
   readonly lostAfterMs: number;
+  /** From the first question for the outcome of an earlier run's batch to the last one, if none is answered. */
+  readonly unansweredAfterMs: number;
 }
 
 /** So many calls in any window of this length. */
