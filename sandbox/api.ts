@@ -38,7 +38,7 @@ export function answerCall(account: Account, request: ApiRequest): Outcome {
     kind: found?.route.kind ?? 'unknown',
   });
   if (call.kind === 'importer' && account.settings.keepBodies) call.body = request.body.toString('utf8');
-  const fault = account.faults.strike(call);
+  const fault = account.faults.strike(call, request.body);
   if (fault !== undefined) call.fault = fault.type;
   const instead = fault === undefined ? undefined : answerInstead(account, call, fault);
   if (instead !== undefined) return instead;

@@ -30,6 +30,7 @@ export function parseFault(given: Fields): FaultRule {
     action: parseAction(given.object('action')),
     ...Fields.present({
       method: given.optionalText('method'),
+      containing: given.optionalText('containing'),
       nth: given.optionalCount('nth'),
       times: given.raw.times === null ? null : given.optionalCount('times'),
       probability: given.optionalShare('probability'),

@@ -32,6 +32,8 @@ export type FaultAction =
 export interface FaultRule {
   on: RouteKind | 'any';
   method?: string;
+  /** Only calls that hold this text: in their path, in their decoded query or in their body. */
+  containing?: string;
   /** Counted from 1, from the moment at which the fault was set. Default 1. */
   nth?: number;
   /** How often it strikes; null: for ever. Default 1, with a probability for ever. */
@@ -72,10 +74,10 @@ export class Faults {
   }
 
   /** The fault for this call, if any. Must be asked once for each call. */
-  strike(call: Call): FaultAction | undefined {
+  strike(call: Call, body: Buffer): FaultAction | undefined {
     let striking: ScriptedFault | undefined;
     for (const fault of this.scripted) {
-      if (!aimsAt(fault.rule, call)) continue;
+      if (!aimsAt(fault.rule, call, body)) continue;
       fault.matched += 1;
       if (wouldStrike(fault)) striking ??= fault;
     }
@@ -86,8 +88,13 @@ export class Faults {
   }
 }
 
-function aimsAt(rule: FaultRule, call: Call): boolean {
-  return (rule.on === 'any' || rule.on === call.kind) && (rule.method ?? call.method) === call.method;
+function aimsAt(rule: FaultRule, call: Call, body: Buffer): boolean {
+  if (rule.on !== 'any' && rule.on !== call.kind) return false;
+  if ((rule.method ?? call.method) !== call.method) return false;
+  const { containing } = rule;
+  if (containing === undefined) return true;
+  const query = [...new URLSearchParams(call.query)].map(([name, value]) => `${name}=${value}`).join('&');
+  return call.path.includes(containing) || query.includes(containing) || body.includes(containing);
 }
 
 function wouldStrike({ rule, random, matched, struck }: ScriptedFault): boolean {

@@ -77,6 +77,7 @@ describe('the limits', () => {
       outcomeIntervalMs: 4_000,
       retryIntervalMs: 1_000,
       lostAfterMs: 300_000,
+      unansweredAfterMs: 60_000,
     });
     expect(destination.limits('127.0.0.1:1')).toMatchObject({
       contactsPerBatch: 250,
@@ -89,6 +90,6 @@ describe('the limits', () => {
 
   it('leave the wire its time at sandboxes whose time flies', () => {
     const limits = activeCampaignAt(['127.0.0.1:1'], { sandboxTimeScale: 100_000 }).limits('127.0.0.1:1');
-    expect(limits).toMatchObject({ lostAfterMs: 2_000, retryIntervalMs: 10 });
+    expect(limits).toMatchObject({ lostAfterMs: 2_000, retryIntervalMs: 10, unansweredAfterMs: 20 });
   });
 });

@@ -68,6 +68,26 @@ describe('a scripted fault strikes the calls at which it is aimed', () => {
     expect((await importTwo()).status).toBe(200);
   });
 
+  it('strikes only calls that hold a text in their path, query or body', async () => {
+    sandbox.addFault({
+      on: 'importer',
+      containing: 'b@x.org',
+      action: { type: 'answer', status: 500 },
+    });
+    sandbox.addFault({
+      on: 'any',
+      containing: 'a b@x',
+      times: null,
+      action: { type: 'answer', status: 502 },
+    });
+    sandbox.addFault({ on: 'lists', containing: '/lists/1', action: { type: 'answer', status: 504 } });
+    expect((await ask(sandbox, 'GET', '/lists')).status).toBe(200);
+    expect((await ask(sandbox, 'GET', '/lists/1')).status).toBe(504);
+    expect((await ask(sandbox, 'GET', '/contacts?email=c%40x')).status).toBe(200);
+    expect((await ask(sandbox, 'GET', '/contacts?email=a+b%40x')).status).toBe(502);
+    expect((await importTwo()).status).toBe(500);
+  });
+
   it('of two for one call the older strikes first, and the younger the next one', async () => {
     sandbox.addFault({ on: 'any', action: { type: 'answer', status: 500 } });
     sandbox.addFault({ on: 'me', action: { type: 'answer', status: 403 } });

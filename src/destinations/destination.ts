@@ -180,6 +180,8 @@ export interface DestinationLimits {
   readonly lostAfterMs: number;
   /** How many times faster than here time passes at this host: 1, except for sandboxes. */
   readonly timeScale: number;
+  /** From the first question for the outcome of an earlier run's batch to the last one, if none is answered. */
+  readonly unansweredAfterMs: number;
 }
 
 /** So many calls in any window of this length. */

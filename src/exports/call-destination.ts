@@ -10,6 +10,7 @@ import { SluiceError } from '../errors.js';
 import { lookAgain } from './conditions.js';
 import { assertTenure, RunTakenError, transactAs } from './fence.js';
 import { endSending, SendingEndedError, type RunContext } from './run-context.js';
+import type { Second } from './turns.js';
 
 /** Pauses between tries double up to this many times the first. */
 export const MAX_BACKOFF = 60;
@@ -57,6 +58,17 @@ export async function prove(manager: EntityManager, { run, services }: RunContex
 }
 
 /**
+ * As `prove`, for whoever makes a call right after it.
+ * @throws {SendingEndedError} if the run may not send; {RunTakenError} if somebody else took the run up.
+ */
+export async function permit(manager: EntityManager, context: RunContext): Promise<Proven> {
+  const proof = await prove(manager, context);
+  if (!('problem' in proof)) return proof;
+  endSending(context, proof.problem);
+  throw new SendingEndedError(proof.problem.message);
+}
+
+/**
  * Makes one call in the account's turns, however long the destination is away, and proves before each try that the run
  * may go on.
  * @param options.maxTries how often a refusal that names no time is believed to pass.
@@ -67,7 +79,7 @@ export async function callDestination<T>(
   perform: (credentials: Credentials) => Promise<T>,
   { maxTries = Infinity } = {},
 ): Promise<T> {
-  const { services, limits, pace, sending } = context;
+  const { services, limits, sending } = context;
   let tries = 0;
   for (
     let waitMs = limits.retryIntervalMs;
@@ -76,49 +88,80 @@ export async function callDestination<T>(
   ) {
     try {
       tries += 1;
-      return await callOnce(context, perform);
+      return await callOnce(context, perform, { restMs: waitMs });
     } catch (error: unknown) {
-      if (error instanceof FixCredentialsError) {
-        await reportFailing(context, error);
-        throw new SendingEndedError(error.message);
-      }
       if (!(error instanceof RetryLaterError)) throw error;
-      context.trouble = problemOf(error);
       if (tries >= maxTries && error.afterMs === undefined && !error.tooFast) throw error;
-      const pauseMs = error.afterMs ?? waitMs;
-      if (error.tooFast) pace.pauseUntil(services.clock.monotonic() + pauseMs);
-      await services.clock.sleep(pauseMs, sending.signal);
+      await services.clock.sleep(error.afterMs ?? waitMs, sending.signal);
     }
   }
 }
 
-async function callOnce<T>(
+/**
+ * Whether the destination is away: whoever got no usable answer to a question about one person or one batch asks so,
+ * because only a destination that answers another question has something against that one. If it is away, this waits
+ * until it answers.
+ * @throws {SendingEndedError} when the run may not go on.
+ */
+export async function waitWhileAway(context: RunContext): Promise<boolean> {
+  const { run, destination } = context;
+  let tries = 0;
+  await callDestination(context, (credentials) => {
+    tries += 1;
+    return destination.list(credentials, run.listId);
+  });
+  return tries > 1;
+}
+
+interface OneCall {
+  /** PAIR: `perform` makes two calls, see `Turns.take`. */
+  readonly kind?: 'CALL' | 'PAIR';
+  /** How long the account rests if it is called too often and the destination names no time; in milliseconds. */
+  readonly restMs?: number;
+}
+
+/**
+ * Makes one call in the account's turns, once, and proves before it that the run may go on.
+ * @throws {SendingEndedError} when it may not; {RetryLaterError}; whatever else `perform` throws.
+ */
+export async function callOnce<T>(
   context: RunContext,
-  perform: (credentials: Credentials) => Promise<T>,
+  perform: (credentials: Credentials, second: Second) => Promise<T>,
+  { kind = 'CALL', restMs = context.limits.retryIntervalMs }: OneCall = {},
 ): Promise<T> {
-  const { services, turns, sending } = context;
+  const { services, turns, sending, pace } = context;
   let proven: Proven | undefined;
   const proveNow = async () => {
-    const proof = await prove(services.database.reader, context);
-    if ('problem' in proof) {
-      endSending(context, proof.problem);
-      throw new SendingEndedError(proof.problem.message);
-    }
-    proven = proof;
-    return proof;
+    proven = await permit(services.database.reader, context);
+    return proven;
   };
   const request = {
-    kind: 'CALL',
+    kind,
     priority: context.urgency,
     signal: sending.signal,
     prepare: async () => {
       await proveNow();
     },
   } as const;
-  return turns.take(request, async () => {
-    if (proven === undefined || !isFresh(proven)) proven = await proveNow();
-    return perform(proven.credentials);
-  });
+  try {
+    return await turns.take(request, async (second) => {
+      if (proven === undefined || !isFresh(proven)) proven = await proveNow();
+      try {
+        return await perform(proven.credentials, second);
+      } catch (error: unknown) {
+        // Within the turn: whoever has the next one waits as well.
+        if (error instanceof RetryLaterError && error.tooFast) {
+          pace.pauseUntil(services.clock.monotonic() + (error.afterMs ?? restMs));
+        }
+        throw error;
+      }
+    });
+  } catch (error: unknown) {
+    if (error instanceof RetryLaterError) context.trouble = problemOf(error);
+    if (!(error instanceof FixCredentialsError)) throw error;
+    await reportFailing(context, error);
+    throw new SendingEndedError(error.message);
+  }
 }
 
 /** The credentials are refused: the run ends its sending, and the connection shows why. */

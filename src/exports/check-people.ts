@@ -1,14 +1,14 @@
 import { In } from 'typeorm';
-import { RefusedContactsError, RetryLaterError, type Membership } from '../destinations/destination.js';
+import { RefusedContactsError, RetryLaterError } from '../destinations/destination.js';
 import { Batch } from '../entities/batch.js';
 import { LedgerTask } from '../entities/ledger.js';
 import { RejectionReason } from '../entities/rejection.js';
-import { callDestination } from './call-destination.js';
-import { admitEntries, doubtEntry } from './decide-entries.js';
+import { MAX_BACKOFF, waitWhileAway } from './call-destination.js';
+import { admitEntries } from './decide-entries.js';
 import { UNDECIDED } from './batch-rows.js';
 import { transactAs } from './fence.js';
 import { formerAddresses } from './former-addresses.js';
-import { isRemovalUnderWay, type RemovalWindow } from './ledger.js';
+import { hasOptedOut, putBack } from './look-up.js';
 import { plannedAfter, type PlannedEntry } from './planned.js';
 import { rejectPeople, type Rejected } from './reject-people.js';
 import { removalsOf } from './removals.js';
@@ -23,11 +23,16 @@ import { takenRanges } from './taken-ranges.js';
  * names no reason and no campaign, is taken back. In doubt it was the person's own choice.
  *
  * The same record is read for the former addresses of a newcomer, so that nobody comes in again by a new address.
+ *
+ * One person whom the destination cannot answer for keeps nobody else waiting: after three tries that person is left to
+ * the next run. A failure counts only if the destination answers another question after it; while it is away altogether,
+ * everybody waits.
  */
 
-/** A key may be allowed everything but this; that answer does not tell itself from one that passes. */
-const MAX_TRIES = 5;
+/** How often one person is tried in a run: looking up and putting back together. */
+const MAX_TRIES = 3;
 
+/** PUT_CHECKED without a batch: an earlier worker of the run looked them up, and nobody knows how long ago. */
 const CHECKS = [LedgerTask.CHECK, LedgerTask.PUT_CHECKED];
 
 /**
@@ -52,31 +57,63 @@ export async function checkPeople(
     );
     const last = people.at(-1);
     if (last === undefined) return;
-    const admitted: PlannedEntry[] = [];
-    for (const entry of people.filter(taken.isFree)) {
-      if (entry.task === LedgerTask.PUT_CHECKED || (await check(context, entry))) admitted.push(entry);
-    }
+    const admitted = await checkPage(context, people.filter(taken.isFree));
     if (admitted.length > 0) admit(admitted.map((entry) => ({ ...entry, task: LedgerTask.PUT_CHECKED })));
     cursor = last.emailKey;
   }
 }
 
-/** Whether the person may be sent; if not, it is written down why. */
-async function check(context: RunContext, entry: PlannedEntry): Promise<boolean> {
-  await untilNobodyElseSends(context, entry);
-  const problem = await problemWith(context, entry);
+/** Whoever could not be looked up is tried again after the others. @returns who may be sent, in the same order. */
+async function checkPage(context: RunContext, people: readonly PlannedEntry[]): Promise<PlannedEntry[]> {
+  const { services, limits, sending } = context;
+  const admitted = new Set<PlannedEntry>();
+  let left = people;
+  for (let tries = 1; left.length > 0; tries += 1) {
+    const again: PlannedEntry[] = [];
+    let waitMs = limits.retryIntervalMs * 2 ** (tries - 1);
+    for (const entry of left) {
+      await untilNobodyElseSends(context, entry);
+      const problem = await tryToCheck(context, entry);
+      const afterMs = problem instanceof RetryLaterError && !problem.tooFast ? (problem.afterMs ?? 0) : 0;
+      const isTriedAgain =
+        problem instanceof RetryLaterError && tries < MAX_TRIES && mayWait(context, afterMs);
+      if (isTriedAgain) {
+        again.push(entry);
+        waitMs = Math.max(waitMs, afterMs);
+      } else if (await decide(context, entry, problem)) {
+        admitted.add(entry);
+      }
+    }
+    if (again.length > 0) await services.clock.sleep(waitMs, sending.signal);
+    left = again;
+  }
+  return people.filter((entry) => admitted.has(entry));
+}
+
+/** Whether the others may be kept waiting so long because of one person. */
+function mayWait({ limits }: RunContext, waitMs: number): boolean {
+  return waitMs <= limits.retryIntervalMs * MAX_BACKOFF;
+}
+
+/** Writes down what was found. @returns whether the person may be sent. */
+async function decide(
+  context: RunContext,
+  entry: PlannedEntry,
+  problem: Rejected | RetryLaterError | undefined,
+): Promise<boolean> {
   const { run, services } = context;
+  const rejected = problem instanceof RetryLaterError ? notLookedUp(entry, problem) : problem;
   await transactAs(services, run, async ({ manager, afterCommit }) => {
-    const added = problem === undefined ? {} : await rejectPeople(manager, context, [problem], 'NOBODY');
+    const added = rejected === undefined ? {} : await rejectPeople(manager, context, [rejected], 'NOBODY');
     await count(manager, run, added);
-    if (problem === undefined) await admitEntries(manager, run, [entry.emailKey]);
+    if (rejected === undefined) await admitEntries(manager, run, [entry.emailKey]);
     afterCommit(() => {
       addUp(run, added);
       services.metrics.decided(added);
       services.hub.changed(run.id);
     });
   });
-  return problem === undefined;
+  return rejected === undefined;
 }
 
 /** Another run may be about to take the address off the list: what is read meanwhile is not what will hold. */
@@ -93,11 +130,31 @@ async function untilNobodyElseSends(
   }
 }
 
+/**
+ * What is against sending the person, undefined: nothing. A RetryLaterError: the destination cannot say it of this person,
+ * although it answers other questions.
+ */
+async function tryToCheck(
+  context: RunContext,
+  entry: PlannedEntry,
+): Promise<Rejected | RetryLaterError | undefined> {
+  for (;;) {
+    try {
+      return await problemWith(context, entry);
+    } catch (error: unknown) {
+      if (error instanceof RefusedContactsError) return { entry, detail: error.message };
+      if (!(error instanceof RetryLaterError)) throw error;
+      if (!(await waitWhileAway(context))) return error;
+    }
+  }
+}
+
+/** @throws {RefusedContactsError} | {RetryLaterError} */
 async function problemWith(context: RunContext, entry: PlannedEntry): Promise<Rejected | undefined> {
   const { run, services } = context;
   const { reader } = services.database;
   for (const former of await formerAddresses(reader, run, entry)) {
-    if ((await lookUp(context, former)).optedOut) {
+    if (await hasOptedOut(context, former)) {
       return { entry, reason: RejectionReason.OPTED_OUT, detail: FORMER_OPTED_OUT };
     }
   }
@@ -105,72 +162,16 @@ async function problemWith(context: RunContext, entry: PlannedEntry): Promise<Re
   if (entry.isNew && (await removalsOf(services, reader, run, entry.emailKey)).length === 0) {
     return undefined;
   }
-  const { optedOut, takeBack } = await lookUp(context, { email: entry.wanted[0], ...entry });
-  if (optedOut) return { entry, reason: RejectionReason.OPTED_OUT, detail: OPTED_OUT };
-  if (takeBack === undefined) return undefined;
-  // Once it is back it must not be forgotten there, whatever becomes of the rest.
-  await transactAs(services, run, async ({ manager }) => {
-    await count(manager, run, {});
-    await doubtEntry(manager, run, entry.emailKey);
-  });
-  try {
-    await takeBack();
-  } catch (error: unknown) {
-    if (error instanceof RefusedContactsError || error instanceof RetryLaterError)
-      return { entry, detail: error.message };
-    throw error;
-  }
-  return undefined;
+  const { emailKey, wanted } = entry;
+  const outcome = await putBack(context, { email: wanted[0], emailKey });
+  return outcome === 'OPTED_OUT'
+    ? { entry, reason: RejectionReason.OPTED_OUT, detail: OPTED_OUT }
+    : undefined;
 }
 
-interface Record {
-  /** Off the list, and not surely by us. */
-  readonly optedOut: boolean;
-  /** Puts somebody back whom we took off the list. */
-  readonly takeBack?: () => Promise<void>;
-}
-
-const ON_LIST: Record = { optedOut: false };
-
-/** What the destination's record of an address says. A removal of ours that is under way is waited for. */
-async function lookUp(
-  context: RunContext,
-  { email, emailKey }: { email: string; emailKey: string },
-): Promise<Record> {
-  const { run, services, destination, bell, sending } = context;
-  const { reader } = services.database;
-  for (;;) {
-    const seen = bell.count();
-    sending.signal.throwIfAborted();
-    const contact = await callDestination(context, (credentials) =>
-      destination.findContact(credentials, email),
-    );
-    if (contact === undefined) return ON_LIST;
-    const membership = await callDestination(context, (credentials) =>
-      destination.membership(credentials, contact, run.listId),
-    );
-    if (membership?.status !== 'UNSUBSCRIBED') return ON_LIST;
-    const isUnderWay = await isRemovalUnderWay(reader, run, emailKey);
-    if (isOurs(membership, await removalsOf(services, reader, run, emailKey))) {
-      const takeBack = () =>
-        callDestination(context, (credentials) => destination.subscribe(credentials, contact, run.listId), {
-          maxTries: MAX_TRIES,
-        });
-      return { optedOut: false, takeBack };
-    }
-    if (!isUnderWay) return { optedOut: true };
-    await bell.after(seen);
-  }
-}
-
-/** The destination's record shows whole seconds. */
-const RECORD_MS = 1_000;
-
-function isOurs({ byPerson, changedAt }: Membership, removals: readonly RemovalWindow[]): boolean {
-  if (byPerson || changedAt === undefined) return false;
-  return removals.some(
-    ({ from, to }) => changedAt >= Math.floor(from / RECORD_MS) * RECORD_MS && changedAt <= to,
-  );
+function notLookedUp(entry: PlannedEntry, { message }: RetryLaterError): Rejected {
+  const detail = `The contact could not be looked up at the destination or put back on the list: ${message} The next run tries again.`;
+  return { entry, detail, stands: false };
 }
 
 const OPTED_OUT =

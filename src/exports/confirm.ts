@@ -11,7 +11,7 @@ import { problemOf } from '../connections/problems.js';
 import { openCredentials } from '../connections/credentials.js';
 import { ConnectionFailedError } from '../errors.js';
 import { leaveUnconfirmed, MAX_LOSSES, replanBatch, settleBatch } from './batches.js';
-import { isFresh, reportFailing } from './call-destination.js';
+import { isFresh, reportFailing, waitWhileAway } from './call-destination.js';
 import { assertTenure, RunTakenError } from './fence.js';
 import { plannedIn } from './planned.js';
 import { emailKeyOf } from './mapping.js';
@@ -43,7 +43,8 @@ export async function followUp(context: RunContext, batch: Batch): Promise<Parce
       await leaveUnconfirmed(context, batch, answer.detail);
       return undefined;
     }
-    const silent = services.clock.monotonic() >= lostAt && questions >= MIN_QUESTIONS;
+    const late = services.clock.monotonic() >= lostAt && questions >= MIN_QUESTIONS;
+    const silent = late && !(answer.state === 'PENDING' && answer.unanswered && (await isAway(context)));
     if (answer.state === 'LOST' || silent) {
       return sendAgainOrGiveUp(context, batch, answer.state === 'LOST' ? answer.detail : NEVER_DECIDED);
     }
@@ -51,10 +52,20 @@ export async function followUp(context: RunContext, batch: Batch): Promise<Parce
   }
 }
 
-/** What a question brought. UNASKABLE: there is no way to learn the outcome in this run. */
+/** A destination that is away has lost nothing yet: it is waited for, unless the run may not go on. */
+async function isAway(context: RunContext): Promise<boolean> {
+  try {
+    return await waitWhileAway(context);
+  } catch (error: unknown) {
+    if (error instanceof SendingEndedError) return false;
+    throw error;
+  }
+}
+
+/** What a question brought. `unanswered`: the destination gave no usable answer. UNASKABLE: there is no way to learn the outcome in this run. */
 type Answer =
   | Exclude<Outcome, { state: 'PENDING' }>
-  | { readonly state: 'PENDING'; readonly waitMs?: number }
+  | { readonly state: 'PENDING'; readonly waitMs?: number; readonly unanswered?: boolean }
   | { readonly state: 'UNASKABLE'; readonly detail: string };
 
 async function ask(context: RunContext, batch: Batch, waitMs: number): Promise<Answer> {
@@ -74,7 +85,7 @@ async function ask(context: RunContext, batch: Batch, waitMs: number): Promise<A
       context.trouble = problemOf(error);
       const againMs = error.afterMs ?? limits.outcomeIntervalMs;
       if (error.tooFast) pace.pauseUntil(services.clock.monotonic() + againMs);
-      return { state: 'PENDING', waitMs: againMs };
+      return { state: 'PENDING', waitMs: againMs, unanswered: true };
     }
     if (error instanceof FixCredentialsError) {
       await reportFailing(context, error);

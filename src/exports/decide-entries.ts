@@ -125,12 +125,12 @@ export async function doubtEntries(
  */
 export type InDoubt = 'NOBODY' | 'DELIVERED' | 'EVERYBODY';
 
-/** These contacts were refused, or kept back. */
+/** These contacts were refused, or kept back. @param refusal what stands from now on; null: nothing. */
 export async function refuseEntries(
   manager: EntityManager,
   run: ExportRun,
   keys: readonly string[],
-  refusal: Refusal,
+  refusal: Refusal | null,
   inDoubt: InDoubt,
 ): Promise<number> {
   const sent = `"everSent" = "everSent" | "filled"`;
@@ -143,7 +143,7 @@ export async function refuseEntries(
     manager,
     `UPDATE "ledger_entries" SET "plannedRun" = NULL, "refusedRun" = $1, "refusal" = $2${changes[inDoubt]}
      WHERE "ledgerId" = $3 AND "plannedRun" = $1 AND "emailKey" IN ${dialectOf(manager).list('$4')}`,
-    [run.number, JSON.stringify(refusal), run.ledgerId, JSON.stringify(keys)],
+    [run.number, refusal && JSON.stringify(refusal), run.ledgerId, JSON.stringify(keys)],
   );
 }
 

@@ -12,10 +12,13 @@ export interface Rejected {
   readonly detail: string;
   /** REFUSED_BY_DESTINATION unless it says otherwise. */
   readonly reason?: Refusal['reason'];
+  /** False: it says nothing of the contact, and the next run tries again. */
+  readonly stands?: boolean;
 }
 
 /**
- * Writes down who was refused: in the ledger, where the refusal stands, and among the rejections of the run.
+ * Writes down who was refused: in the ledger, where the refusal stands (unless it says otherwise), and among the
+ * rejections of the run.
  * @returns what it adds to the run's counters.
  */
 export async function rejectPeople(
@@ -30,10 +33,13 @@ export async function rejectPeople(
     detail,
     at,
   });
-  const byRefusal = Map.groupBy(rejected, (one) => JSON.stringify(refusalOf(one)));
+  const byRefusal = Map.groupBy(rejected, (one) =>
+    one.stands === false ? null : JSON.stringify(refusalOf(one)),
+  );
   for (const [refusal, group] of byRefusal) {
     const keys = group.map(({ entry }) => entry.emailKey);
-    await refuseEntries(manager, run, keys, JSON.parse(refusal) as Refusal, inDoubt);
+    const standing = refusal === null ? null : (JSON.parse(refusal) as Refusal);
+    await refuseEntries(manager, run, keys, standing, inDoubt);
   }
   await addRejections(
     manager,
@@ -44,7 +50,7 @@ export async function rejectPeople(
     }),
   );
   const refusedNewcomers = rejected.filter(
-    ({ entry, reason }) => entry.isNew && reason !== RejectionReason.OPTED_OUT,
+    ({ entry, reason, stands }) => entry.isNew && reason !== RejectionReason.OPTED_OUT && stands !== false,
   );
   return { rejected: rejected.length, newcomersRefused: refusedNewcomers.length };
 }

@@ -23,12 +23,15 @@ const SINGLES_PER_MINUTE = 20;
 const FIRST_OUTCOME_MS = 7_000;
 const OUTCOME_INTERVAL_MS = 4_000;
 const LOST_AFTER_MS = 300_000;
+/** Longer than the importer is out of step with itself, short beside the deadline of a run. */
+const UNANSWERED_AFTER_MS = 60_000;
 /** What ActiveCampaign asks for after an error of pace that names no time (§2.1). */
 const RETRY_INTERVAL_MS = 1_000;
 
 /** Sped-up time does not speed up the wire or this machine: a batch is not lost, and no call repeated, sooner. */
 const MIN_LOST_AFTER_MS = 2_000;
 const MIN_RETRY_INTERVAL_MS = 10;
+const MIN_UNANSWERED_AFTER_MS = 20;
 
 /**
  * What the importer allows (§2.2), in time that passes `timeScale` times faster than here.
@@ -50,5 +53,6 @@ export function limitsAt(timeScale: number, envelopeBytes: number): DestinationL
     retryIntervalMs: Math.max(RETRY_INTERVAL_MS / timeScale, MIN_RETRY_INTERVAL_MS),
     lostAfterMs: Math.max(LOST_AFTER_MS / timeScale, MIN_LOST_AFTER_MS),
     timeScale,
+    unansweredAfterMs: Math.max(UNANSWERED_AFTER_MS / timeScale, MIN_UNANSWERED_AFTER_MS),
   };
 }
