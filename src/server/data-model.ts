@@ -21,8 +21,9 @@ import { PeopleAndAudit1795500000000 } from '../migrations/1795500000000-people-
 import { WhatStartsARun1795520000000 } from '../migrations/1795520000000-what-starts-a-run.js';
 import { ManyProcesses1795530000000 } from '../migrations/1795530000000-many-processes.js';
 import { RoomForUpdates1795535000000 } from '../migrations/1795535000000-room-for-updates.js';
-import { ExportsToOneList1796170000000 } from '../migrations/1796170000000-exports-to-one-list.js';
 import { WhereARefreshWasAskedFor1795536000000 } from '../migrations/1795536000000-where-a-refresh-was-asked-for.js';
+import { KeysOfAddresses1796140000000 } from '../migrations/1796140000000-keys-of-addresses.js';
+import { ExportsToOneList1796170000000 } from '../migrations/1796170000000-exports-to-one-list.js';
 
 /** Every table and every migration, by name: nothing is found by looking through folders. */
 export const dataModel = {
@@ -63,6 +64,7 @@ export const dataModel = {
     ManyProcesses1795530000000,
     RoomForUpdates1795535000000,
     WhereARefreshWasAskedFor1795536000000,
+    KeysOfAddresses1796140000000,
     ExportsToOneList1796170000000,
   ],
 };
