@@ -10,16 +10,18 @@ export function addressKey(email: string): string {
   if (!NON_ASCII.test(email)) return email.toLowerCase();
   const at = email.lastIndexOf('@') + 1;
   const domain = email.slice(at);
-  const ascii = hasForeignDomain(email) ? domainToASCII(domain) : '';
+  const ascii = hasUnicodeDomain(email) ? domainToASCII(domain) : '';
   return foldAscii(email.slice(0, at) + (ascii === '' ? domain : ascii));
 }
 
 /** Whether the domain is written in another script than ASCII. */
-export function hasForeignDomain(email: string): boolean {
+export function hasUnicodeDomain(email: string): boolean {
   return NON_ASCII.test(email) && NON_ASCII.test(email.slice(email.lastIndexOf('@') + 1));
 }
 
 /** Lower case for ASCII letters; all others stay as they are. */
 export function foldAscii(text: string): string {
-  return NON_ASCII.test(text) ? text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()) : text.toLowerCase();
+  return NON_ASCII.test(text)
+    ? text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+    : text.toLowerCase();
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Account } from './account.js';
 import type { Batch } from './batch.js';
-import { hasForeignDomain } from './addresses.js';
+import { hasUnicodeDomain } from './addresses.js';
 import { makeCallback } from './callbacks.js';
 import { ACTIVE, UNSUBSCRIBED, type Contact } from './contacts.js';
 import type { FaultAction } from './faults.js';
@@ -164,7 +164,7 @@ function isNeverImported(account: Account, { email, key, subscribe }: ImportCont
   return (
     // The vendor's own example of a failure is invalid'character@example.com.
     key.includes("'") ||
-    hasForeignDomain(email) ||
+    (account.settings.unicodeDomains === 'fail' && hasUnicodeDomain(email)) ||
     account.contacts.isBounced(key) ||
     account.exclusions.excludes(key, subscribe) ||
     account.addressRules.find(key, 'later') !== undefined ||

@@ -1,4 +1,12 @@
-import { exportOf, finish, people, rejectionsOf, runFully, startEngine, type Engine } from './helpers/engine.js';
+import {
+  exportOf,
+  finish,
+  people,
+  rejectionsOf,
+  runFully,
+  startEngine,
+  type Engine,
+} from './helpers/engine.js';
 import { startRun } from './helpers/flows.js';
 
 const HEADER = 'id,email,first_name,last_name,phone';
@@ -10,7 +18,9 @@ const LONG_S = '\u017F';
 const DOTTED_I = '\u0130';
 
 function csvOf(addresses: readonly string[]): string {
-  return [HEADER, ...addresses.map((email, index) => `${index + 1},${email},First ${index + 1},,`), ''].join('\n');
+  return [HEADER, ...addresses.map((email, index) => `${index + 1},${email},First ${index + 1},,`), ''].join(
+    '\n',
+  );
 }
 
 /** What is on list 1, as `address first name`. */
@@ -30,7 +40,10 @@ describe('addresses that look alike', () => {
     ['the Kelvin sign and k', [`${KELVIN}ate@example.com`, 'kate@example.com']],
     ['the Angstrom sign and å', [`${ANGSTROM}sa@example.com`, 'åsa@example.com']],
     ['É and é', ['É@example.com', 'é@example.com', 'e@example.com']],
-    ['long s, s and dotted I', [`${LONG_S}am@example.com`, 'sam@example.com', `${DOTTED_I}@example.com`, 'i@example.com']],
+    [
+      'long s, s and dotted I',
+      [`${LONG_S}am@example.com`, 'sam@example.com', `${DOTTED_I}@example.com`, 'i@example.com'],
+    ],
     ['Greek sigmas', ['ΝΙΚΟΣ@example.com', 'νικος@example.com', 'νικοσ@example.com']],
     ['composed and decomposed', ['jos\u00e9@example.com', 'jose\u0301@example.com']],
     ['full-width letters', ['ａｎｎ@example.com', 'ann@example.com']],
@@ -50,7 +63,9 @@ describe('addresses that look alike', () => {
     const { exportId, run } = await deliver(engine, [`${KELVIN}ate@example.com`, 'kate@example.com']);
     expect(run.progress).toMatchObject({ toSend: 2, confirmed: 1, rejected: 1, unconfirmed: 0 });
     expect(onList(engine)).toEqual(['kate@example.com First 2']);
-    await engine.sluice.importCsv(csvOf([`${KELVIN}ate@example.com`, 'kate@example.com']), { segment: 'All' });
+    await engine.sluice.importCsv(csvOf([`${KELVIN}ate@example.com`, 'kate@example.com']), {
+      segment: 'All',
+    });
     const again = await runFully(engine.sluice, exportId);
     expect(again.progress).toMatchObject({ unchanged: 1, rejected: 1, leavers: 0 });
   });
@@ -71,7 +86,9 @@ describe('addresses that look alike', () => {
     const exportId = await exportOf(engine, `${people(100, 10)}${rows.join('\n')}\n`);
     const run = await finish(sluice, await startRun(sluice, exportId));
     expect(run.progress).toMatchObject({ toSend: 102, confirmed: 100, rejected: 2, unconfirmed: 0 });
-    const reasons = (await rejectionsOf(sluice, run.id)).map(({ profileId, reason }) => `${profileId} ${reason}`);
+    const reasons = (await rejectionsOf(sluice, run.id)).map(
+      ({ profileId, reason }) => `${profileId} ${reason}`,
+    );
     expect(reasons.sort()).toEqual(['1 REFUSED_BY_DESTINATION', '2 REFUSED_BY_DESTINATION']);
   });
 });
@@ -97,13 +114,18 @@ describe('an internationalised domain', () => {
   it('takes off the list whom it brought, and brings them back', async () => {
     await using engine = await startEngine();
     const { sluice, sandbox } = engine;
-    const exportId = await exportOf(engine, `${people(30, 10)}1,max@bücher.example,Max,,\n`, { leavers: 'UNSUBSCRIBE' });
+    const exportId = await exportOf(engine, `${people(30, 10)}1,max@bücher.example,Max,,\n`, {
+      leavers: 'UNSUBSCRIBE',
+    });
     await runFully(sluice, exportId);
     await sluice.importCsv(people(30, 10), { segment: 'All' });
     expect((await runFully(sluice, exportId)).progress).toMatchObject({ leavers: 1, confirmed: 1 });
     expect(sandbox.contact('max@xn--bcher-kva.example')?.lists).toMatchObject([{ list: 1, status: 2 }]);
     await sluice.importCsv(`${people(30, 10)}1,MAX@xn--bcher-kva.example,Max,,\n`, { segment: 'All' });
-    expect(await runFully(sluice, exportId)).toMatchObject({ state: 'SUCCEEDED', progress: { confirmed: 1 } });
+    expect(await runFully(sluice, exportId)).toMatchObject({
+      state: 'SUCCEEDED',
+      progress: { confirmed: 1 },
+    });
     expect(sandbox.contact('max@xn--bcher-kva.example')?.lists).toMatchObject([{ list: 1, status: 1 }]);
     expect(sandbox.summary().invariants.overriddenOptOuts).toBe(0);
   });
@@ -113,7 +135,11 @@ describe('an internationalised domain', () => {
     const addresses = ['ann@xn--é.example', 'bo@\u0301a.example', 'ann@example.com'];
     const { run } = await deliver(engine, addresses);
     expect(run.progress).toMatchObject({ skipped: 2, toSend: 1, confirmed: 1, rejected: 0 });
-    const reasons = (await rejectionsOf(engine.sluice, run.id)).map(({ email, reason }) => `${email ?? ''} ${reason}`);
-    expect(reasons.sort()).toEqual([`${addresses[0] ?? ''} INVALID_EMAIL`, `${addresses[1] ?? ''} INVALID_EMAIL`].sort());
+    const reasons = (await rejectionsOf(engine.sluice, run.id)).map(
+      ({ email, reason }) => `${email ?? ''} ${reason}`,
+    );
+    expect(reasons.sort()).toEqual(
+      [`${addresses[0] ?? ''} INVALID_EMAIL`, `${addresses[1] ?? ''} INVALID_EMAIL`].sort(),
+    );
   });
 });

@@ -60,7 +60,12 @@ export function mapProfile(
   return {
     emailKey: emailKeyOf(email),
     // Sent as it is compared: the destination refuses a domain in another script.
-    wanted: [withAsciiDomain(email) ?? email, valueOf(mapping.firstName), valueOf(mapping.lastName), valueOf(mapping.phone)],
+    wanted: [
+      withAsciiDomain(email) ?? email,
+      valueOf(mapping.firstName),
+      valueOf(mapping.lastName),
+      valueOf(mapping.phone),
+    ],
   };
 }
 

@@ -38,7 +38,9 @@ export function mergeEntries(entries: readonly Entry[], isUnderWay: (entry: Entr
   return {
     ...base,
     standing: standingOf(entries),
-    gone: entries.every(({ gone }) => Boolean(gone)) ? base.gone : (entries.find(({ gone }) => !gone) ?? base).gone,
+    gone: entries.every(({ gone }) => Boolean(gone))
+      ? base.gone
+      : (entries.find(({ gone }) => !gone) ?? base).gone,
     doubt: isDoubtful(entries) ? DOUBT_FOR_GOOD : base.doubt,
     delivered: base.delivered ?? others.map(deliveredTo).find((held) => held !== null) ?? null,
     everSent: entries.reduce((bits, { everSent }) => bits | everSent, 0),

@@ -1,7 +1,7 @@
 import type { QueryRunner } from 'typeorm';
 import { createTables, numberKey, text, textKey } from '../portable-tables.js';
 import { KELVIN_SIGN, keyOf, withAsciiDomain } from './address.js';
-import { contains, hasOtherLetters, insertRows, PAGE } from './sql.js';
+import { contains, hasOtherLetters, insertRows, PAGE, select } from './sql.js';
 
 const CHANGES = 'renewed_former_addresses';
 const COLUMNS = '"ledgerId", "profileId", "emailKey"';
@@ -18,7 +18,8 @@ export async function renewFormerAddresses(runner: QueryRunner): Promise<void> {
   await createTables(runner, {
     [CHANGES]: { ledgerId: numberKey, profileId: textKey, emailKey: textKey, newKey: text, email: text },
   });
-  const ledgers = await runner.query<{ ledgerId: number }[]>(
+  const ledgers = await select<{ ledgerId: number }>(
+    runner,
     'SELECT DISTINCT "ledgerId" FROM "former_addresses"',
   );
   for (const { ledgerId } of ledgers) await noteChanges(runner, ledgerId);
@@ -39,7 +40,7 @@ async function noteChanges(runner: QueryRunner, ledgerId: number): Promise<void>
     ORDER BY "profileId", "emailKey" LIMIT ${PAGE}`;
   for (let last: Pick<Row, 'profileId' | 'emailKey'> | undefined = { profileId: '', emailKey: '' }; last;) {
     const { profileId, emailKey } = last;
-    const rows: Row[] = await runner.query(page, [ledgerId, profileId, emailKey, KELVIN_SIGN]);
+    const rows: Row[] = await select(runner, page, [ledgerId, profileId, emailKey, KELVIN_SIGN]);
     const changed = rows
       .map((row) => ({ ...row, newKey: keyOf(row.email), email: withAsciiDomain(row.email) }))
       .filter((row, index) => row.newKey !== row.emailKey || row.email !== rows[index]?.email);

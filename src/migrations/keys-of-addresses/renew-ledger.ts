@@ -1,8 +1,17 @@
 import type { QueryRunner } from 'typeorm';
-import { createIndexes, createTables, number, numberKey, optionalLongText, text, textKey, longText } from '../portable-tables.js';
+import {
+  createIndexes,
+  createTables,
+  number,
+  numberKey,
+  optionalLongText,
+  text,
+  textKey,
+  longText,
+} from '../portable-tables.js';
 import { KELVIN_SIGN, keyOf, withAsciiDomain } from './address.js';
 import { mergeEntries, type Entry } from './merge-entries.js';
-import { contains, hasOtherLetters, insertRows, PAGE, quoted, type Row } from './sql.js';
+import { contains, hasOtherLetters, insertRows, PAGE, quoted, select, type Row } from './sql.js';
 import { runsUnderWay, takeOutOfBatches } from './runs-under-way.js';
 
 /** Which entries change, and how; and those entries while they have left the ledger and are not back yet. */
@@ -27,7 +36,7 @@ export async function renewLedger(runner: QueryRunner): Promise<void> {
     },
   });
   await createIndexes(runner, [[`"${CHANGES}_new"`, `"${CHANGES}" ("ledgerId", "newKey")`]]);
-  const ledgers = await runner.query<{ id: number }[]>('SELECT "id" FROM "ledgers" ORDER BY "id"');
+  const ledgers = await select<{ id: number }>(runner, 'SELECT "id" FROM "ledgers" ORDER BY "id"');
   for (const { id } of ledgers) await noteChanges(runner, id);
   const runs = await runsUnderWay(runner);
   for (const run of runs) await takeOutOfBatches(runner, run, CHANGES);
@@ -52,7 +61,7 @@ async function noteChanges(runner: QueryRunner, ledgerId: number): Promise<void>
       AND (${hasOtherLetters(runner, '"emailKey"')} OR ${contains(runner, '"wanted"', '$3')})
     ORDER BY "emailKey" LIMIT ${PAGE}`;
   for (let after: string | undefined = ''; after !== undefined;) {
-    const rows: Pick<Entry, 'emailKey' | 'wanted' | 'delivered'>[] = await runner.query(page, [
+    const rows: Pick<Entry, 'emailKey' | 'wanted' | 'delivered'>[] = await select(runner, page, [
       ledgerId,
       after,
       KELVIN_SIGN,
@@ -69,7 +78,10 @@ async function noteChanges(runner: QueryRunner, ledgerId: number): Promise<void>
 function changeOf({ emailKey, wanted, delivered }: Pick<Entry, 'emailKey' | 'wanted' | 'delivered'>): Row[] {
   const [email] = JSON.parse(wanted) as Contact;
   const newKey = keyOf(email);
-  const now = { wanted: withAscii(wanted), delivered: delivered === AS_WANTED ? delivered : withAscii(delivered) };
+  const now = {
+    wanted: withAscii(wanted),
+    delivered: delivered === AS_WANTED ? delivered : withAscii(delivered),
+  };
   if (newKey === emailKey && now.wanted === wanted && now.delivered === delivered) return [];
   const isAnother =
     delivered !== null && delivered !== AS_WANTED && keyOf((JSON.parse(delivered) as Contact)[0]) !== newKey;
@@ -126,7 +138,7 @@ async function merge(runner: QueryRunner, isUnderWay: (entry: Entry) => boolean)
       WHERE ("ledgerId", "emailKey") IN (SELECT "ledgerId", "emailKey" FROM "ledger_entries")
     ORDER BY "ledgerId", "emailKey" LIMIT ${PAGE}`;
   for (;;) {
-    const keys = await runner.query<{ ledgerId: number; emailKey: string }[]>(sharedKeys);
+    const keys = await select<{ ledgerId: number; emailKey: string }>(runner, sharedKeys);
     if (keys.length === 0) return;
     for (const [ledgerId, ofLedger] of Map.groupBy(keys, (key) => key.ledgerId)) {
       const parameters = [ledgerId, ...ofLedger.map(({ emailKey }) => emailKey)];
@@ -134,7 +146,7 @@ async function merge(runner: QueryRunner, isUnderWay: (entry: Entry) => boolean)
       const which = `WHERE "ledgerId" = $1 AND "emailKey" IN (${places})`;
       const rows: Entry[] = [];
       for (const table of ['ledger_entries', CHANGED]) {
-        rows.push(...(await runner.query<Entry[]>(`SELECT * FROM "${table}" ${which}`, parameters)));
+        rows.push(...(await select<Entry>(runner, `SELECT * FROM "${table}" ${which}`, parameters)));
         await runner.query(`DELETE FROM "${table}" ${which}`, parameters);
       }
       const groups = Map.groupBy(rows, ({ emailKey }) => emailKey);

@@ -1,6 +1,6 @@
 import type { QueryRunner } from 'typeorm';
 import { compareKeys } from './address.js';
-import { insertRows, PAGE } from './sql.js';
+import { insertRows, PAGE, select } from './sql.js';
 
 /*
  * A run that was sending when the program was replaced goes on afterwards. Its batches are ranges of keys, so an entry
@@ -43,15 +43,21 @@ const CHECK = 3;
 const PUT_CHECKED = 4;
 
 export async function runsUnderWay(runner: QueryRunner): Promise<RunUnderWay[]> {
-  return runner.query<RunUnderWay[]>(
+  return select<RunUnderWay>(
+    runner,
     `SELECT "id", "number", "ledgerId" FROM "export_runs" WHERE "state" IN ('RUNNING', 'CANCELING')
        AND "phase" IN ('SENDING', 'CONFIRMING') AND "ledgerId" IS NOT NULL`,
   );
 }
 
 /** @param changes the table that says which entries get which new key. */
-export async function takeOutOfBatches(runner: QueryRunner, run: RunUnderWay, changes: string): Promise<void> {
-  const batches = await runner.query<Range[]>(
+export async function takeOutOfBatches(
+  runner: QueryRunner,
+  run: RunUnderWay,
+  changes: string,
+): Promise<void> {
+  const batches = await select<Range>(
+    runner,
     `SELECT "id", "fromKey", "toKey", "checked" FROM "batches"
      WHERE "runId" = $1 AND "state" IN ('PLANNED', 'SENDING', 'ACCEPTED')`,
     [run.id],
@@ -101,7 +107,7 @@ async function* planned(runner: QueryRunner, run: RunUnderWay, changes: string):
     WHERE "change"."ledgerId" = $1 AND "change"."oldKey" > $2 AND "entry"."plannedRun" = $3
     ORDER BY "change"."oldKey" LIMIT ${PAGE}`;
   for (let after: string | undefined = ''; after !== undefined;) {
-    const rows: Planned[] = await runner.query(page, [run.ledgerId, after, run.number]);
+    const rows: Planned[] = await select(runner, page, [run.ledgerId, after, run.number]);
     yield* rows;
     after = rows.length < PAGE ? undefined : rows.at(-1)?.oldKey;
   }
@@ -151,7 +157,12 @@ async function release(runner: QueryRunner, run: RunUnderWay, entry: Planned): P
   );
 }
 
-async function decide(runner: QueryRunner, run: RunUnderWay, { oldKey }: Planned, set: string): Promise<void> {
+async function decide(
+  runner: QueryRunner,
+  run: RunUnderWay,
+  { oldKey }: Planned,
+  set: string,
+): Promise<void> {
   await runner.query(`UPDATE "ledger_entries" SET ${set} WHERE "ledgerId" = $1 AND "emailKey" = $2`, [
     run.ledgerId,
     oldKey,

@@ -18,6 +18,15 @@ export function contains(runner: QueryRunner, column: string, parameter: string)
   return `${isPostgres(runner) ? 'strpos' : 'instr'}(${column}, ${parameter}) > 0`;
 }
 
+/** @returns the rows that a query finds. */
+export async function select<T extends object>(
+  runner: QueryRunner,
+  sql: string,
+  parameters: unknown[] = [],
+): Promise<T[]> {
+  return (await runner.query(sql, parameters)) as T[];
+}
+
 /** Writes rows, all with the same columns. */
 export async function insertRows(runner: QueryRunner, table: string, rows: readonly Row[]): Promise<void> {
   const [first] = rows;
@@ -31,10 +40,7 @@ export async function insertRows(runner: QueryRunner, table: string, rows: reado
       const places = columns.map((column) => `$${parameters.push(row[column])}`);
       return `(${places.join(', ')})`;
     });
-    await runner.query(
-      `INSERT INTO "${table}" (${quoted(columns)}) VALUES ${tuples.join(', ')}`,
-      parameters,
-    );
+    await runner.query(`INSERT INTO "${table}" (${quoted(columns)}) VALUES ${tuples.join(', ')}`, parameters);
   }
 }
 
