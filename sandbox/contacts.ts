@@ -1,3 +1,4 @@
+import { addressKey } from './addresses.js';
 import type { Lists } from './lists.js';
 
 /** 0 unconfirmed, 1 active, 2 unsubscribed, 3 bounced. */
@@ -96,7 +97,7 @@ export interface MembershipChange {
   ownChoice?: boolean;
 }
 
-/** All contacts of the account, found by id or by address without regard to case. */
+/** All contacts of the account, found by id or by address (see addresses.ts). */
 export class Contacts {
   private byKey = new Map<string, Contact>();
   /** By id − 1; undefined where one was deleted. Ids are given once. */
@@ -113,7 +114,7 @@ export class Contacts {
   }
 
   find(email: string): Contact | undefined {
-    return this.byKey.get(email.toLowerCase());
+    return this.byKey.get(addressKey(email));
   }
 
   get(id: number): Contact | undefined {
@@ -131,7 +132,7 @@ export class Contacts {
   create(email: string, now: number): Contact {
     const contact = new Contact(this.byId.length + 1, email, now);
     this.byId.push(contact);
-    const key = email.toLowerCase();
+    const key = addressKey(email);
     this.byKey.set(key, contact);
     contact.bouncedHard = this.bouncedKeys.has(key);
     return contact;
@@ -139,14 +140,14 @@ export class Contacts {
 
   /** Gives the contact another address, which must be free. */
   rename(contact: Contact, email: string): void {
-    this.byKey.delete(contact.email.toLowerCase());
+    this.byKey.delete(addressKey(contact.email));
     contact.email = email;
-    this.byKey.set(email.toLowerCase(), contact);
+    this.byKey.set(addressKey(email), contact);
   }
 
   delete(contact: Contact): void {
     for (const membership of contact.memberships) this.count(membership, -1);
-    this.byKey.delete(contact.email.toLowerCase());
+    this.byKey.delete(addressKey(contact.email));
     this.byId[contact.id - 1] = undefined;
   }
 
@@ -178,7 +179,7 @@ export class Contacts {
 
   /** Puts the address on the bounced list, whether or not there is such a contact yet. */
   bounce(email: string, now: number): void {
-    const key = email.toLowerCase();
+    const key = addressKey(email);
     this.bouncedKeys.add(key);
     const contact = this.byKey.get(key);
     if (contact === undefined) return;

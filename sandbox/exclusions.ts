@@ -1,3 +1,5 @@
+import { foldAscii } from './addresses.js';
+
 export const MATCH_TYPES = ['exact', 'begin', 'end'] as const;
 export type MatchType = (typeof MATCH_TYPES)[number];
 
@@ -14,7 +16,7 @@ export class Exclusions {
   private readonly entries: Exclusion[] = [];
 
   add(matchPhrase: string, matchType: MatchType, lists: number[]): Exclusion {
-    const added = { id: this.entries.length + 1, matchPhrase: matchPhrase.toLowerCase(), matchType, lists };
+    const added = { id: this.entries.length + 1, matchPhrase: foldAscii(matchPhrase), matchType, lists };
     this.entries.push(added);
     return added;
   }
@@ -27,7 +29,7 @@ export class Exclusions {
     return this.entries;
   }
 
-  /** Whether the address (lower case) may not be put on these lists. */
+  /** Whether the address (as a key: see addresses.ts) may not be put on these lists. */
   excludes(key: string, lists: readonly number[]): boolean {
     return this.entries.some((exclusion) => {
       const confinedElsewhere =

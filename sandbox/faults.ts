@@ -1,3 +1,4 @@
+import { addressKey } from './addresses.js';
 import type { Call, RouteKind } from './journal.js';
 
 /** What goes wrong. Times are in sandbox time. */
@@ -118,9 +119,9 @@ function randomBySeed(seed: number): () => number {
 
 /** Refuses addresses each time they come, in one of three ways. */
 export interface AddressRule {
-  /** These addresses, in any case … */
+  /** These addresses, in any ASCII case … */
   emails?: string[];
-  /** … or those that this matches (lower case). */
+  /** … or those whose key this matches (see addresses.ts: ASCII in lower case). */
   matching?: RegExp | ((email: string) => boolean);
   /** 400 that names the contact, 400 that does not, or accepted and listed under `failure`. */
   how: 'named' | 'unnamed' | 'later';
@@ -131,7 +132,7 @@ export class AddressRules {
   private rules: { how: AddressRule['how']; reason: string; matches: (key: string) => boolean }[] = [];
 
   add({ emails = [], matching, how, reason = "Field 'email' incorrect format" }: AddressRule): void {
-    const keys = new Set(emails.map((email) => email.toLowerCase()));
+    const keys = new Set(emails.map(addressKey));
     const matchesToo = matching instanceof RegExp ? (key: string) => matching.test(key) : matching;
     this.rules.push({ how, reason, matches: (key) => keys.has(key) || matchesToo?.(key) === true });
   }
@@ -140,7 +141,7 @@ export class AddressRules {
     this.rules = [];
   }
 
-  /** The first rule that refuses this address (lower case) now, or later. */
+  /** The first rule that refuses this key now, or later. */
   find(key: string, when: 'now' | 'later'): { how: AddressRule['how']; reason: string } | undefined {
     if (this.rules.length === 0) return undefined;
     return this.rules.find((rule) => (rule.how === 'later') === (when === 'later') && rule.matches(key));

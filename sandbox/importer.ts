@@ -1,3 +1,4 @@
+import { addressKey } from './addresses.js';
 import type { AddressRules } from './faults.js';
 import type { Lists } from './lists.js';
 import type { Settings } from './settings.js';
@@ -116,7 +117,7 @@ function readContact(raw: unknown, excludeAll: boolean): ImportContact | string 
   if (fields === undefined) return "Field 'fields' incorrect format";
   return {
     email,
-    key: email.toLowerCase(),
+    key: addressKey(email),
     firstName: text(raw.first_name),
     lastName: text(raw.last_name),
     phone: text(raw.phone),

@@ -1,3 +1,4 @@
+import { addressKey } from './addresses.js';
 import type { Account, CallbackRecord, RefusedBatch } from './account.js';
 import { ACTIVE, UNSUBSCRIBED } from './contacts.js';
 import type { MatchType } from './exclusions.js';
@@ -121,7 +122,7 @@ export class Operator {
   /** How often an address was worked off in accepted batches: imported, and listed under `failure`. */
   processed(email: string): { imported: number; failed: number } {
     this.tick();
-    const failed = this.current.judge.failures.get(email.toLowerCase()) ?? 0;
+    const failed = this.current.judge.failures.get(addressKey(email)) ?? 0;
     return { imported: this.current.contacts.find(email)?.imports ?? 0, failed };
   }
 

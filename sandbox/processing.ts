@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Account } from './account.js';
 import type { Batch } from './batch.js';
+import { hasUnicodeDomain } from './addresses.js';
 import { makeCallback } from './callbacks.js';
 import { ACTIVE, UNSUBSCRIBED, type Contact } from './contacts.js';
 import type { FaultAction } from './faults.js';
@@ -109,7 +110,7 @@ function processBatch(account: Account, batch: Batch, at: number): void {
     for (const contact of batch.contacts) {
       const result = importContact(account, contact, at);
       if (result.failed) {
-        batch.failure.push(contact.email);
+        batch.failure.push(spelled(contact.email, account));
         account.judge.failed(contact.key);
       } else if (result.created || account.settings.successIds === 'created-and-updated') {
         batch.success.push(result.contact.id);
@@ -155,10 +156,15 @@ function importContact(account: Account, incoming: ImportContact, at: number): I
   return optedOut ? { failed: true } : { failed: false, created: known === undefined, contact };
 }
 
-function isNeverImported(account: Account, { key, subscribe }: ImportContact): boolean {
+function spelled(email: string, { settings }: Account): string {
+  return settings.failureSpelling === 'lower-case' ? email.toLowerCase() : email;
+}
+
+function isNeverImported(account: Account, { email, key, subscribe }: ImportContact): boolean {
   return (
     // The vendor's own example of a failure is invalid'character@example.com.
     key.includes("'") ||
+    (account.settings.unicodeDomains === 'fail' && hasUnicodeDomain(email)) ||
     account.contacts.isBounced(key) ||
     account.exclusions.excludes(key, subscribe) ||
     account.addressRules.find(key, 'later') !== undefined ||

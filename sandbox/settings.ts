@@ -35,6 +35,10 @@ export interface Settings {
   priorUnsubscribe: 'contact' | 'list';
   /** A list id that does not exist: passed over, failed later, or the whole batch refused. */
   unknownList: 'ignored' | 'fails' | 'refused';
+  /** What becomes of an address whose domain is not in ASCII: it is reported under `failure`, or imported. */
+  unicodeDomains: 'fail' | 'imported';
+  /** How an address is spelled under `failure`: as it was sent, or in lower case (of all scripts). */
+  failureSpelling: 'as-sent' | 'lower-case';
   /** How a POST callback is written. */
   callbackFormat: 'json' | 'form';
   /** Whether the key's user may see lists; else 403. */
@@ -62,6 +66,8 @@ export const DEFAULT_SETTINGS: Settings = {
   successIds: 'created-and-updated',
   priorUnsubscribe: 'contact',
   unknownList: 'ignored',
+  unicodeDomains: 'fail',
+  failureSpelling: 'as-sent',
   callbackFormat: 'json',
   canReadLists: true,
   canReadAccount: true,
@@ -113,6 +119,8 @@ const PARSERS: { [Name in keyof Settings]: Parser<Settings[Name]> } = {
   successIds: oneOf('created-and-updated', 'created'),
   priorUnsubscribe: oneOf('contact', 'list'),
   unknownList: oneOf('ignored', 'fails', 'refused'),
+  unicodeDomains: oneOf('fail', 'imported'),
+  failureSpelling: oneOf('as-sent', 'lower-case'),
   callbackFormat: oneOf('json', 'form'),
   canReadLists: yesOrNo,
   canReadAccount: yesOrNo,

@@ -12,6 +12,7 @@ describe('the rules for e-mail addresses', () => {
     'ana@bücher.example',
     'ana@bu\u0308cher.example',
     'ana@xn--bcher-kva.example',
+    'ana@例え.example',
     'ana@example.xn--p1ai',
     'ana@1-and-1.com',
     '{ana}!#$%&*/=?^`|~@example.com',
@@ -46,6 +47,11 @@ describe('the rules for e-mail addresses', () => {
     ['a special character in the domain', 'ana@exam_ple.com'],
     ['an apostrophe in the domain', "ana@o'brien.com"],
     ['255 characters', `${'a'.repeat(243)}@example.com`],
+    ['a domain that is none in ASCII', 'ana@xn--é.example'],
+    ['a domain that begins with a mark', 'ana@\u0301a.example'],
+    ['nothing between two ideographic dots', 'ana@bücher。。example'],
+    ['a zero-width space in the domain', 'ana@büch\u200ber.example'],
+    ['more than 254 characters in ASCII', `${'a'.repeat(230)}@${'ü'.repeat(12)}.example`],
     ['a name in front', 'Ana <ana@example.com>'],
   ])('refuses %s', (_, email) => {
     expect(emailProblem(email)).toMatch(/\.$/);

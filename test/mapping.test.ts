@@ -3,7 +3,6 @@ import type { Attributes } from '../src/entities/profile.js';
 import { RejectionReason } from '../src/entities/rejection.js';
 import {
   contactOf,
-  emailKeyOf,
   filledFields,
   mapProfile,
   type WantedContact,
@@ -48,8 +47,11 @@ describe('a profile becomes a contact', () => {
     });
   });
 
-  it('under a key that knows no case, in any script', () => {
-    expect(emailKeyOf(' ÄÖ@Example.com ')).toBe('äö@example.com');
+  it('with the domain of its address in ASCII', () => {
+    expect(mapProfile({ mail: ' Ana@BÜCHER.example ' }, { email: 'mail' }, anyEmail)).toMatchObject({
+      emailKey: 'ana@xn--bcher-kva.example',
+      wanted: ['Ana@xn--bcher-kva.example', null, null, null],
+    });
   });
 });
 

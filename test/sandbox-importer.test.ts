@@ -151,6 +151,31 @@ describe('the importer takes or refuses a batch as a whole', () => {
 });
 
 describe('the importer writes contacts', () => {
+  it('folds ASCII letters alone, and knows a domain in its own script and in ASCII', async () => {
+    const sandbox = await sandboxWith();
+    const kates = ['\u212Aate@x.org', 'kate@x.org', 'É@x.org', 'é@x.org', 'max@xn--bcher-kva.example'];
+    expect(
+      await imported(
+        sandbox,
+        kates.map((email) => ({ email })),
+      ),
+    ).toMatchObject({ failure: [] });
+    expect(sandbox.contactCount).toBe(kates.length);
+    for (const email of kates) expect(sandbox.contact(email)?.email).toBe(email);
+    expect(sandbox.contact('Max@BÜCHER.example')?.email).toBe('max@xn--bcher-kva.example');
+  });
+
+  it('fails a domain in another script later, and can spell failures in its own way', async () => {
+    const sandbox = await sandboxWith();
+    const contacts = [{ email: 'Max@bücher.example' }, { email: 'ann@x.org' }];
+    expect(await imported(sandbox, contacts)).toMatchObject({ failure: ['Max@bücher.example'] });
+    sandbox.set({ failureSpelling: 'lower-case' });
+    expect(await imported(sandbox, contacts)).toMatchObject({ failure: ['max@bücher.example'] });
+    sandbox.set({ unicodeDomains: 'imported' });
+    expect(await imported(sandbox, contacts)).toMatchObject({ failure: [] });
+    expect(sandbox.contact('max@xn--bcher-kva.example')?.email).toBe('Max@bücher.example');
+  });
+
   it('knows an address in any case, keeps what is not sent and clears what is sent empty', async () => {
     const sandbox = await sandboxWith();
     const fields = [

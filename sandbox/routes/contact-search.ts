@@ -1,4 +1,5 @@
 import type { Account } from '../account.js';
+import { foldAscii } from '../addresses.js';
 import { wholeNumber } from '../call-context.js';
 import type { Contact } from '../contacts.js';
 
@@ -39,8 +40,8 @@ function testsOf(query: URLSearchParams): Test[] {
   if (less !== undefined) tests.push(({ id }) => id < less);
   const ids = new Set(query.getAll('ids[]').map(Number));
   if (ids.size > 0) tests.push(({ id }) => ids.has(id));
-  const like = query.get('email_like')?.toLowerCase();
-  if (like !== undefined) tests.push(({ email }) => email.toLowerCase().includes(like));
+  const like = foldAscii(query.get('email_like') ?? '');
+  if (like !== '') tests.push(({ email }) => foldAscii(email).includes(like));
   const search = query.get('search')?.toLowerCase();
   if (search !== undefined) {
     tests.push((contact) => {

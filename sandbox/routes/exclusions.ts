@@ -1,3 +1,4 @@
+import { foldAscii } from '../addresses.js';
 import { type CallContext, paging, wholeNumber } from '../call-context.js';
 import type { Exclusion } from '../exclusions.js';
 import { errors, json, type Reply } from '../reply.js';
@@ -20,11 +21,11 @@ export function getExclusions({ account, query }: CallContext): Reply {
       return invalid(detail, parameter);
     }
   }
-  const phrase = query.get('filters[matchPhrase]')?.toLowerCase();
+  const phrase = foldAscii(query.get('filters[matchPhrase]') ?? '');
   const lists = query.getAll('filters[lists][]').map(Number);
   const matching = account.exclusions
     .all()
-    .filter((exclusion) => phrase === undefined || exclusion.matchPhrase.includes(phrase))
+    .filter((exclusion) => exclusion.matchPhrase.includes(phrase))
     .filter((exclusion) => lists.length === 0 || exclusion.lists.some((list) => lists.includes(list)));
   const order = query.get('orders[matchPhrase]')?.toUpperCase();
   if (order !== undefined) {

@@ -46,7 +46,7 @@ export const AS_WANTED = '=';
 /** In doubt, and there is no batch that could still tell. */
 export const DOUBT_FOR_GOOD = 0;
 
-/** One contact in a ledger, known by its e-mail key: the address trimmed and in lower case, by JavaScript, never by SQL. */
+/** One contact in a ledger, known by its e-mail key (see src/email-address.ts). */
 @Entity('ledger_entries', { withoutRowid: true })
 @Index('ledger_entries_removals', ['ledgerId', 'emailKey'], { where: '"removals" IS NOT NULL' })
 export class LedgerEntry {

@@ -12,9 +12,9 @@ import { openCredentials } from '../connections/credentials.js';
 import { ConnectionFailedError } from '../errors.js';
 import { leaveUnconfirmed, MAX_LOSSES, replanBatch, settleBatch } from './batches.js';
 import { isFresh, reportFailing, waitWhileAway } from './call-destination.js';
+import { attributeFailures } from './failures.js';
 import { assertTenure, RunTakenError } from './fence.js';
 import { plannedIn } from './planned.js';
-import { emailKeyOf } from './mapping.js';
 import type { Rejected } from './reject-people.js';
 import { SendingEndedError, type RunContext } from './run-context.js';
 import type { Parcel } from './intents.js';
@@ -141,13 +141,14 @@ async function settle(
   const refused = new Map<string, Rejected>();
   const entries = failures.length === 0 ? [] : await plannedIn(services.database.reader, run, batch);
   const byKey = new Map(entries.map((entry) => [entry.emailKey, entry]));
-  for (const failure of failures) {
-    const entry = byKey.get(emailKeyOf(failure));
-    if (entry === undefined) {
-      await leaveUnconfirmed(context, batch, UNKNOWN_FAILURE);
-      return;
-    }
-    refused.set(entry.emailKey, { entry, detail: possibleReasons });
+  const failed = attributeFailures(failures, [...byKey.keys()]);
+  if (failed === undefined) {
+    await leaveUnconfirmed(context, batch, UNKNOWN_FAILURE);
+    return;
+  }
+  for (const key of failed) {
+    const entry = byKey.get(key);
+    if (entry !== undefined) refused.set(key, { entry, detail: possibleReasons });
   }
   await settleBatch(context, batch, [...refused.values()]);
 }

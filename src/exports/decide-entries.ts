@@ -4,6 +4,7 @@ import type { Dialect } from '../dialect.js';
 import type { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { AS_WANTED, DOUBT_FOR_GOOD, LedgerTask, Standing } from '../entities/ledger.js';
+import { attributeFailures } from './failures.js';
 import type { RemovalWindow } from './ledger.js';
 import { noteRemovals, noteReturns } from './note-removals.js';
 import { tasksOf } from './planned.js';
@@ -207,7 +208,7 @@ export async function resolveEntries(
   manager: EntityManager,
   ledgerId: number,
   batch: Batch,
-  failed: readonly string[],
+  failures: readonly string[],
   refusal: Refusal,
 ): Promise<void> {
   const inRange = '"ledgerId" = $1 AND "emailKey" >= $2 AND "emailKey" <= $3';
@@ -217,8 +218,11 @@ export async function resolveEntries(
     `SELECT "emailKey" FROM "ledger_entries" WHERE ${inRange} AND "doubt" IS NOT NULL`,
     range,
   );
-  const known = new Set(sent.map(({ emailKey }) => emailKey));
-  if (failed.some((key) => !known.has(key))) return;
+  const failed = attributeFailures(
+    failures,
+    sent.map(({ emailKey }) => emailKey),
+  );
+  if (failed === undefined) return;
   await execute(
     manager,
     `UPDATE "ledger_entries" SET "doubt" = ${DOUBT_FOR_GOOD}, "refusal" = $1

@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { dialectOf, execute } from '../bulk-sql.js';
 import type { Database } from '../database.js';
+import { emailKeyOf } from '../email-address.js';
 import { Export } from '../entities/export.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { LedgerTask, Standing } from '../entities/ledger.js';
@@ -8,7 +9,7 @@ import type { Attributes } from '../entities/profile.js';
 import { ledgerPages, type Finding } from './compare.js';
 import type { LeaverRule } from './differences.js';
 import type { KeyRange, LedgerPlace, Neighbour } from './ledger.js';
-import { emailKeyOf, type WantedContact } from './mapping.js';
+import type { WantedContact } from './mapping.js';
 
 /*
  * A person who opted out does not come in again by a new address. The destination knows addresses, not people: so it is

@@ -3,10 +3,11 @@ import type { Mapping } from '../entities/export.js';
 import type { Attributes } from '../entities/profile.js';
 import { LedgerTask } from '../entities/ledger.js';
 import { RejectionReason } from '../entities/rejection.js';
+import { emailKeyOf, withAsciiDomain } from '../email-address.js';
 import { trimAscii } from '../names.js';
 
 /**
- * What a run wants a contact to be: e-mail, first name, last name, phone. Null: not mapped, so not ours to touch.
+ * What a run wants a contact to be: e-mail (its domain in ASCII), first name, last name, phone. Null: not mapped, so not ours to touch.
  * Empty: the profile has no value. The ledger keeps it as JSON.
  */
 export type WantedContact = readonly [
@@ -37,11 +38,6 @@ const OPTIONAL_FIELDS = [
   { name: 'phone', bit: 4 },
 ] as const;
 
-/** The key by which contacts are the same: addresses are compared without regard to case. Never SQL's `lower()`. */
-export function emailKeyOf(email: string): string {
-  return email.trim().toLowerCase();
-}
-
 /** Makes a contact of a profile, or says why it cannot be one. */
 export function mapProfile(
   attributes: Attributes,
@@ -63,7 +59,13 @@ export function mapProfile(
     attribute === null || attribute === undefined ? null : trimAscii(attributes[attribute] ?? '');
   return {
     emailKey: emailKeyOf(email),
-    wanted: [email, valueOf(mapping.firstName), valueOf(mapping.lastName), valueOf(mapping.phone)],
+    // Sent as it is compared: the destination refuses a domain in another script.
+    wanted: [
+      withAsciiDomain(email) ?? email,
+      valueOf(mapping.firstName),
+      valueOf(mapping.lastName),
+      valueOf(mapping.phone),
+    ],
   };
 }
 

@@ -7,7 +7,6 @@ import { callOnce, waitWhileAway } from './call-destination.js';
 import { resolveEntries } from './decide-entries.js';
 import { transactAs } from './fence.js';
 import { ledgerOf } from './ledger.js';
-import { emailKeyOf } from './mapping.js';
 import type { RunContext } from './run-context.js';
 import { count } from './run-states.js';
 
@@ -113,7 +112,7 @@ async function learn(
   { failures, possibleReasons }: Outcome & { state: 'COMPLETED' },
 ): Promise<void> {
   const { id } = await ledgerOf(manager, run);
-  await resolveEntries(manager, id, batch, failures.map(emailKeyOf), {
+  await resolveEntries(manager, id, batch, failures, {
     reason: RejectionReason.REFUSED_BY_DESTINATION,
     detail: possibleReasons,
     at: services.clock.now(),

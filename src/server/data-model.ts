@@ -28,6 +28,7 @@ import { ExportsToOneList1796170000000 } from '../migrations/1796170000000-expor
 import { WhereARefreshWasAskedFor1795536000000 } from '../migrations/1795536000000-where-a-refresh-was-asked-for.js';
 import { WhoFoundThemGone1796130000000 } from '../migrations/1796130000000-who-found-them-gone.js';
 import { RemovalsOutliveExports1796150000000 } from '../migrations/1796150000000-removals-outlive-exports.js';
+import { KeysOfAddresses1796140000000 } from '../migrations/1796140000000-keys-of-addresses.js';
 
 /** Every table and every migration, by name: nothing is found by looking through folders. */
 export const dataModel = {
@@ -72,6 +73,7 @@ export const dataModel = {
     RoomForUpdates1795535000000,
     WhereARefreshWasAskedFor1795536000000,
     WhoFoundThemGone1796130000000,
+    KeysOfAddresses1796140000000,
     RemovalsOutliveExports1796150000000,
     CallsOfCallers1796160000000,
     ExportsToOneList1796170000000,

@@ -50,6 +50,13 @@ export async function openIn(folder: string): Promise<Database & AsyncDisposable
   return Object.assign(database, { [Symbol.asyncDispose]: () => database.close() });
 }
 
+/** Opens a new database with the tables that it had after one of the migrations, to be upgraded later. */
+export async function openUntil(folder: string, lastMigration: string): Promise<Database> {
+  const last = dataModel.migrations.findIndex(({ name }) => name === lastMigration);
+  const migrations = dataModel.migrations.slice(0, last + 1);
+  return openDatabase(await emptyDatabaseIn(folder), { entities: [], migrations });
+}
+
 /** A plain connection, for what no server would do. */
 export async function connectIn(
   folder: string,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import 'reflect-metadata';
 import { systemClock } from '../../src/clock.js';
 import type { Database } from '../../src/database.js';
+import { emailKeyOf } from '../../src/email-address.js';
 import { DestinationKind } from '../../src/entities/connection.js';
 import {
   ExportRun,
@@ -49,7 +50,7 @@ export async function openRunRows(): Promise<RunRows> {
           manager,
           run,
           contacts.map((wanted) => ({
-            emailKey: wanted[0].toLowerCase(),
+            emailKey: emailKeyOf(wanted[0]),
             profileId: `of ${wanted[0]}`,
             wanted: JSON.stringify(wanted),
             filled: filledFields(wanted),

@@ -1,3 +1,4 @@
+import { emailKeyOf } from '../../email-address.js';
 import { type ContactRef, type Credentials, type Membership, RefusedContactsError } from '../destination.js';
 import type { Client } from './client.js';
 import { explain } from './identity.js';
@@ -43,7 +44,7 @@ export async function findContact(
   const answer = await client.get(credentials, '/contacts', query);
   if (answer.kind !== 'OK') return explain(client, credentials, answer, WHOSE_ADDRESS);
   const contact = rowsOf(answer.body.contacts, credentials, WHOSE_ADDRESS).find((row) => {
-    return typeof row.email === 'string' && keyOf(row.email) === keyOf(email);
+    return typeof row.email === 'string' && emailKeyOf(row.email) === emailKeyOf(email);
   });
   if (contact === undefined) return undefined;
   const id = idOf(contact.id);
@@ -113,10 +114,6 @@ export async function subscribe(
     case 'FORBIDDEN':
       return explain(client, credentials, answer, BACK_ON_LIST);
   }
-}
-
-function keyOf(email: string): string {
-  return email.trim().toLowerCase();
 }
 
 function rowsOf(value: unknown, { host }: Credentials, what: string): JsonObject[] {
