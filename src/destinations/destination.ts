@@ -26,7 +26,7 @@ export interface Destination {
   outcome(credentials: Credentials, receipt: Receipt): Promise<Outcome>;
 
   /**
-   * Who has this address, without regard to case; undefined: the destination shows nobody. One call. Only an address
+   * Who has this address, as `emailKeyOf` compares it; undefined: the destination shows nobody. One call. Only an address
    * that the destination itself answers is believed, so a question that it misreads ends as undefined too.
    * @throws {RetryLaterError} | {FixCredentialsError}.
    */
@@ -61,7 +61,10 @@ export interface Destination {
    */
   timeAt(host: string): number | undefined;
 
-  /** Why the destination is sure to refuse this address, for the person who reads it; undefined: it may be sent. */
+  /**
+   * Why the destination is sure to refuse this address, for the person who reads it; undefined: it may be sent. It is
+   * given as the profile has it, and sent with its domain in ASCII (see src/email-address.ts).
+   */
   emailProblem(email: string): string | undefined;
 
   /** How many bytes the contact takes up in the body of a batch for this list. */

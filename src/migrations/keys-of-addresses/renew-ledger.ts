@@ -52,7 +52,8 @@ export async function renewLedger(runner: QueryRunner): Promise<void> {
 }
 
 /**
- * Finds the entries that change. Their address is looked for in `wanted`: the old key of a `K` (U+212A) was a k. All other
+ * Finds the entries that change. Their address is looked for in `wanted`: the old key of the
+ * Kelvin sign was a k. All other
  * entries have keys and addresses of ASCII letters.
  */
 async function noteChanges(runner: QueryRunner, ledgerId: number): Promise<void> {

@@ -6,6 +6,9 @@ export type Row = Readonly<Record<string, unknown>>;
 /** Rows that one statement reads, or writes: they are in memory, as parameters of a statement. */
 export const PAGE = 1_000;
 
+/** SQLite looks each named parameter up among all of a statement: many take a multiple of the time. */
+const MAX_PARAMETERS = 350;
+
 /** True of texts in which a letter is not ASCII. */
 export function hasOtherLetters(runner: QueryRunner, column: string): string {
   return isPostgres(runner)
@@ -32,8 +35,7 @@ export async function insertRows(runner: QueryRunner, table: string, rows: reado
   const [first] = rows;
   if (first === undefined) return;
   const columns = Object.keys(first);
-  // The fewest parameters that a statement of any of the databases may have are 32,766.
-  const atOnce = Math.floor(30_000 / columns.length);
+  const atOnce = Math.floor(MAX_PARAMETERS / columns.length);
   for (let from = 0; from < rows.length; from += atOnce) {
     const parameters: unknown[] = [];
     const tuples = rows.slice(from, from + atOnce).map((row) => {
