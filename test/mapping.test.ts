@@ -1,12 +1,7 @@
 import { LedgerTask } from '../src/entities/ledger.js';
 import type { Attributes } from '../src/entities/profile.js';
 import { RejectionReason } from '../src/entities/rejection.js';
-import {
-  contactOf,
-  filledFields,
-  mapProfile,
-  type WantedContact,
-} from '../src/exports/mapping.js';
+import { contactOf, filledFields, mapProfile, type WantedContact } from '../src/exports/mapping.js';
 
 const MAPPING = { email: 'mail', firstName: 'first', lastName: 'last', phone: 'phone' };
 const anyEmail = () => undefined;

@@ -84,7 +84,8 @@ async function judge(
   const keys = neighbours.length === 0 ? [] : pairs.filter(dependsOnOthers).map(keyOf);
   const elsewhere = await lookElsewhere(scanner, neighbours, keys);
   const removed = (await findRemoved?.(pairs.filter(isNewcomer).map(keyOf))) ?? [];
-  for (const key of removed) elsewhere.set(key, { keeps: false, leftBehind: false, ...elsewhere.get(key), removed: true });
+  for (const key of removed)
+    elsewhere.set(key, { keeps: false, leftBehind: false, ...elsewhere.get(key), removed: true });
   return pairs.flatMap(({ members = [], known }) => {
     const [member, ...duplicates] = members;
     const emailKey = keyOf({ members, known });

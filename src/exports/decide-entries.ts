@@ -189,7 +189,8 @@ export async function releaseEntries(
   const list = JSON.stringify(keys);
   const where = `"ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" IN ${dialectOf(manager).list('$3')}`;
   const { isOff, mayHaveArrived, window } = earlier;
-  if (mayHaveArrived) await noteRemovals(services, manager, run, where, [run.ledgerId, run.number, list], window);
+  if (mayHaveArrived)
+    await noteRemovals(services, manager, run, where, [run.ledgerId, run.number, list], window);
   const mayBeOff = `, "standing" = ${Standing.REMOVED}, "doubt" = ${DOUBT_FOR_GOOD}`;
   return execute(
     manager,
