@@ -5,7 +5,14 @@ import { startProgram } from './helpers/program.js';
 import { startTestSandbox } from './helpers/sandbox.js';
 import { temporaryFolder } from './helpers/sluice.js';
 import { Driver } from './model/driver.js';
-import { addressOf, steps, type Change, type Step } from './model/operations.js';
+import {
+  addressOf,
+  sequences,
+  type Change,
+  type Held,
+  type Sequence,
+  type Step,
+} from './model/operations.js';
 import type { Place } from './model/stage.js';
 
 /*
@@ -28,11 +35,12 @@ const KILLS_MS = 8_000;
 const SHRINKING_MS = 40_000;
 const PATIENCE_MS = RUNS > 0 ? 24 * 60 * 60_000 : 90_000;
 
-async function follow(place: Place, sequence: readonly Step[]): Promise<void> {
+async function follow(place: Place, { steps, leaves }: Sequence): Promise<void> {
   const driver = await Driver.start(place);
   try {
-    for (const step of sequence) await driver.step(step);
+    for (const step of steps) await driver.step(step);
     await driver.finish();
+    await driver.refresh(leaves);
   } finally {
     place.sandbox.clearFaults();
   }
@@ -40,16 +48,18 @@ async function follow(place: Place, sequence: readonly Step[]): Promise<void> {
 
 async function followMany(
   place: Place,
-  sequences: fc.Arbitrary<Step[]>,
+  some: fc.Arbitrary<Sequence>,
   { runs, limitMs }: { readonly runs: number; readonly limitMs: number },
 ): Promise<void> {
+  let played = 0;
   // fast-check's own time limit abandons a sequence in the middle: it would go on, and start servers, after the test.
   let endsAt = runs > 0 ? Infinity : performance.now() + limitMs;
   let hasFailed = false;
-  const property = fc.asyncProperty(sequences, async (sequence) => {
+  const property = fc.asyncProperty(some, async (sequence) => {
     if (performance.now() > endsAt) return;
     try {
       await follow(place, sequence);
+      played += 1;
     } catch (error: unknown) {
       if (!hasFailed) endsAt += SHRINKING_MS;
       hasFailed = true;
@@ -60,6 +70,9 @@ async function followMany(
     numRuns: runs > 0 ? Math.ceil(runs) : 1_000,
     ...(SEED !== undefined && { seed: Number(SEED) }),
   });
+  process.stderr.write(
+    `runs-model: played ${played} random sequences${place.restart ? ' with kills' : ''}.\n`,
+  );
 }
 
 const run = (exported: number, ...changes: Change[]): Step => ({
@@ -67,6 +80,12 @@ const run = (exported: number, ...changes: Change[]): Step => ({
   run: { export: exported, force: false },
 });
 const leave = (profile: number, segment: number): Change => ({ do: 'leave', profile, segment });
+/** What happens while a run is held. */
+const whileHeld = (decision: Held['decision'], ...changes: Change[]): Held => ({
+  decision,
+  changes,
+  runsOther: true,
+});
 const join = (profile: number, segment: number): Change => ({ do: 'join', profile, segment });
 const move = (profile: number, address: number): Change => ({
   do: 'move',
@@ -136,6 +155,54 @@ const KNOWN: Readonly<Record<string, readonly Step[]>> = {
   ],
 };
 
+const hold = (exported: number, percent: number): Change => ({ do: 'hold', export: exported, percent });
+const setActive = (segment: number, active: boolean): Change => ({ do: 'segment', segment, active });
+
+/** Profiles 1 and 4 are in segment 1, which both exports have: export 0 has 0 and 1, export 1 has 1 and 2. */
+const HELD: Readonly<Record<string, readonly Step[]>> = {
+  'somebody leaves two exports, and the run of one is held and cancelled after the other has run': [
+    run(0),
+    run(1),
+    { ...run(0, hold(0, 0), leave(0, 0), leave(1, 1)), held: whileHeld('cancel') },
+    run(1, leave(4, 1)),
+    run(1, join(1, 1), join(4, 1)),
+  ],
+  'somebody leaves two exports, and the run of one is held and approved after the other has run': [
+    run(0),
+    run(1),
+    { ...run(0, hold(0, 0), leave(0, 0), leave(1, 1)), held: whileHeld('approve') },
+  ],
+  'a segment becomes inactive while a run is held, and the other export loses somebody': [
+    run(0),
+    run(1),
+    {
+      ...run(0, hold(0, 0), leave(0, 0), leave(1, 1)),
+      held: whileHeld('approve', setActive(0, false)),
+    },
+    run(1),
+  ],
+  'an inactive segment is shared, and the other export loses somebody': [
+    run(0),
+    run(1),
+    run(0, setActive(1, false)),
+    run(1, leave(2, 2)),
+    run(0, setActive(1, true), leave(4, 1)),
+  ],
+  'people are kept under KEEP, and the policy changes': [
+    run(0, { do: 'policy', export: 0, keepsLeavers: true }),
+    run(1),
+    run(0, leave(1, 1), leave(4, 1)),
+    run(1, { do: 'policy', export: 0, keepsLeavers: false }),
+    { ...run(0, hold(0, 0)), held: whileHeld('approve') },
+  ],
+  'the last export that lets go never delivered the person': [
+    run(0),
+    run(1, refuse(1, 'later')),
+    run(0, acceptAll, leave(1, 1), join(1, 2)),
+    run(1, leave(1, 2)),
+  ],
+};
+
 describe('the sandbox ends like the model when', () => {
   let engine: Engine;
   let place: Place;
@@ -148,11 +215,16 @@ describe('the sandbox ends like the model when', () => {
 
   afterAll(() => engine[Symbol.asyncDispose]());
 
-  it.each(Object.keys(KNOWN))('%s', (name) => follow(place, KNOWN[name] ?? []));
+  it.each(Object.keys({ ...KNOWN, ...HELD }))('%s', (name) =>
+    follow(place, {
+      steps: KNOWN[name] ?? HELD[name] ?? [],
+      leaves: [leave(0, 0), leave(1, 1), leave(2, 2)],
+    }),
+  );
 
   it(
     'people join, change, leave, move, share addresses and opt out, and calls fail',
-    () => followMany(place, steps({ faults: 2, kills: 0 }), { runs: RUNS, limitMs: RANDOM_MS }),
+    () => followMany(place, sequences({ faults: 2, kills: 0 }), { runs: RUNS, limitMs: RANDOM_MS }),
     PATIENCE_MS,
   );
 
@@ -172,7 +244,7 @@ describe('the sandbox ends like the model when', () => {
             program = await startProgram(folder.path, sandbox);
           },
         };
-        await followMany(killable, steps({ faults: 1, kills: 3 }), { runs: RUNS / 4, limitMs: KILLS_MS });
+        await followMany(killable, sequences({ faults: 1, kills: 3 }), { runs: RUNS / 4, limitMs: KILLS_MS });
       } finally {
         await program[Symbol.asyncDispose]();
       }

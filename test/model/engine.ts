@@ -1,67 +1,51 @@
-import { FIELDS, type Field, type ModelDestination, type Result, type Values } from './destination.js';
+import { FIELDS, type Field, type ModelDestination, type Result } from './destination.js';
+import {
+  hasDeparted,
+  holds,
+  knowsWhoLeft,
+  ledgerOf,
+  mapped,
+  newEntry,
+  noteMember,
+  passHold,
+  pick,
+  refusalOf,
+  REMOVAL,
+  textOf,
+  type Attributes,
+  type Entry,
+  type ModelExport,
+  type Wanted,
+} from './ledger.js';
 
 /*
  * What a run should do, by design §3 alone: for people by the handful, with plain maps, without batches, without a
  * database. It knows nothing of how the engine does it.
  */
 
-export type Attributes = Readonly<Record<string, string>>;
-
-export interface ModelSegment {
-  readonly members: Set<string>;
-  active: boolean;
-}
-
-/** Which attribute fills a field; a field that is missing is not sent. */
-export type ModelMapping = Partial<Record<Field, string>>;
-
-export interface ModelExport {
-  segments: readonly ModelSegment[];
-  list: number;
-  keepsLeavers: boolean;
-  attached: boolean;
-  mapping: ModelMapping;
-  /** By list, by e-mail key. */
-  readonly ledgers: Map<number, Map<string, Entry>>;
-}
-
-/** What a profile wants its contact to be. */
-interface Wanted {
-  readonly profile: string;
-  readonly email: string;
-  readonly values: Values;
-}
-
-/** What an export knows of an address on a list. */
-interface Entry {
-  /** What the last run wanted of it that wanted it at all. */
-  wanted: Wanted;
-  /** KEPT: it was on the list under KEEP when a run found nobody there. DEPARTED: the export has let go of it. */
-  left: 'NO' | 'KEPT' | 'DEPARTED';
-  /** What was last confirmed; undefined: it was never delivered. */
-  delivered: Values | undefined;
-  /** Whether the destination surely holds `delivered`. */
-  isSure: boolean;
-  /** NO: it was never there by us, or we took it off (`removed`). */
-  onList: 'NO' | 'MAYBE' | 'YES';
-  removed: boolean;
-  /** Fields that were ever sent non-empty. */
-  readonly filled: Set<Field>;
-  /** A refusal that stands: of what, as text. */
-  refused: string | undefined;
-}
-
 type Fate = 'NEW' | 'CHANGED' | 'RETURNING' | 'LEAVER';
 
 /** What a run should tell, and cost. */
 export interface Expected {
-  readonly state: 'SUCCEEDED' | 'SUCCEEDED_WITH_WARNINGS' | 'SKIPPED';
+  readonly state: 'SUCCEEDED' | 'SUCCEEDED_WITH_WARNINGS' | 'SKIPPED' | 'CANCELED';
   readonly problem: string | null;
-  /** Whether somebody has to approve the run first: it would take off everybody whom it delivered. */
-  readonly held: boolean;
-  readonly progress: Readonly<Record<string, number>>;
+  readonly progress: Readonly<Record<string, number | null>>;
   /** Contacts that the importer takes in. */
   readonly sent: number;
+}
+
+/** A run that has prepared. If it is held, it is cancelled, or approved: then it prepares again. */
+export interface Prepared {
+  readonly isHeld: boolean;
+  readonly leavers: number;
+  /** Passes the hold, and sends everything. */
+  readonly deliver: () => Expected;
+}
+
+interface Planned {
+  readonly key: string;
+  readonly entry: Entry;
+  readonly fate: Fate;
 }
 
 export class Model {
@@ -74,15 +58,16 @@ export class Model {
     readonly exports: readonly ModelExport[],
   ) {}
 
-  run(definition: ModelExport, { force = false } = {}): Expected {
-    if (!definition.segments.some(({ active }) => active)) return SKIPPED;
+  /** @param approved how many leavers somebody has approved for this run. */
+  prepare(definition: ModelExport, { force = false, approved = 0 } = {}): Prepared {
+    if (!definition.segments.some(({ active }) => active)) {
+      return { isHeld: false, leavers: 0, deliver: () => SKIPPED };
+    }
     const { wanted, members, skipped, badAddresses } = this.membersOf(definition);
     const ledger = ledgerOf(definition);
     const counted = { unchanged: 0, leavers: 0, toSend: 0, confirmed: 0, rejected: 0 };
     const deliveredBefore = [...ledger.values()].filter(({ onList }) => onList === 'YES').length;
-    const refusedNow: Entry[] = [];
-    let [newcomers, newcomersRefused, sent] = [0, 0, 0];
-    const planned: { key: string; entry: Entry; fate: Fate }[] = [];
+    const planned: Planned[] = [];
     for (const key of new Set([...wanted.keys(), ...ledger.keys()])) {
       const person = wanted.get(key);
       const entry = ledger.get(key) ?? newEntry(person);
@@ -90,9 +75,9 @@ export class Model {
       const fate = this.fateOf(definition, key, entry, person, force);
       noteMember(definition, entry, person);
       if (fate === 'NONE') continue;
+      if (fate !== 'REFUSED') entry.refused = undefined;
       if (fate === 'UNCHANGED') {
         counted.unchanged += 1;
-        entry.refused = undefined;
         continue;
       }
       counted.toSend += 1;
@@ -100,16 +85,36 @@ export class Model {
       if (fate === 'REFUSED') counted.rejected += 1;
       else planned.push({ key, entry, fate });
     }
+    this.remember(definition.list, wanted);
+    const { leavers } = counted;
+    const isMuch = leavers * 100 > deliveredBefore * definition.holdPercent || leavers >= deliveredBefore;
+    const deliver = (): Expected => {
+      passHold(definition);
+      const { confirmed, rejected, sent, isFull } = this.deliverAll(definition, planned);
+      counted.confirmed = confirmed;
+      counted.rejected += rejected;
+      return {
+        state: counted.rejected + badAddresses > 0 || isFull ? 'SUCCEEDED_WITH_WARNINGS' : 'SUCCEEDED',
+        problem: isFull ? 'ACCOUNT_FULL' : null,
+        progress: { members, skipped, ...counted, unconfirmed: 0, notSent: 0 },
+        sent,
+      };
+    };
+    return { isHeld: leavers > approved && isMuch, leavers, deliver };
+  }
+
+  private deliverAll({ list }: ModelExport, planned: readonly Planned[]) {
+    const refusedNow: Entry[] = [];
+    let [newcomers, newcomersRefused, sent, confirmed] = [0, 0, 0, 0];
     for (const { key, entry, fate } of planned) {
       const isNew = fate !== 'LEAVER' && entry.delivered === undefined && !entry.removed;
       if (isNew) newcomers += 1;
-      const result = this.deliver(definition, key, entry, fate);
-      entry.refused = result === 'DONE' ? undefined : refusalOf(entry, fate);
+      const result = this.deliver(list, key, entry, fate);
+      if (result !== 'DONE') entry.refused = refusalOf(entry, fate === 'LEAVER');
       if (result === 'DONE' || result === 'FAILED') sent += 1;
       if (result === 'DONE') {
-        counted.confirmed += 1;
+        confirmed += 1;
       } else {
-        counted.rejected += 1;
         refusedNow.push(entry);
         if (isNew && result !== 'OPTED_OUT') newcomersRefused += 1;
       }
@@ -117,15 +122,7 @@ export class Model {
     // Too many newcomers were refused: it is about the account, not about these people.
     const isFull = newcomersRefused * 2 > newcomers;
     if (isFull) for (const entry of refusedNow) entry.refused = undefined;
-    this.remember(definition.list, wanted);
-    const { leavers, rejected } = counted;
-    return {
-      state: rejected + badAddresses > 0 || isFull ? 'SUCCEEDED_WITH_WARNINGS' : 'SUCCEEDED',
-      problem: isFull ? 'ACCOUNT_FULL' : null,
-      held: leavers > 0 && leavers >= deliveredBefore,
-      progress: { members, skipped, ...counted, unconfirmed: 0, notSent: 0 },
-      sent,
-    };
+    return { confirmed, rejected: refusedNow.length, sent, isFull };
   }
 
   /** The union of the active segments; of two with one address the first by id. */
@@ -183,9 +180,8 @@ export class Model {
   }
 
   /** Looks up who must be looked up, and sends the others. */
-  private deliver(definition: ModelExport, key: string, entry: Entry, fate: Fate): Result | 'OPTED_OUT' {
+  private deliver(list: number, key: string, entry: Entry, fate: Fate): Result | 'OPTED_OUT' {
     const { destination } = this;
-    const { list } = definition;
     if (fate === 'LEAVER') {
       const result = destination.remove(key, list);
       if (result === 'FAILED') {
@@ -248,64 +244,24 @@ export class Model {
 const SKIPPED: Expected = {
   state: 'SKIPPED',
   problem: 'NO_ACTIVE_SEGMENT',
-  held: false,
   progress: {},
   sent: 0,
 };
 
-/** The refusal of an unsubscribe, as against those of wanted values. */
-const REMOVAL = 'removal';
-
-const refusalOf = ({ wanted }: Entry, fate: Fate) => (fate === 'LEAVER' ? REMOVAL : textOf(wanted));
-
-const textOf = ({ email, values }: Wanted) =>
-  JSON.stringify([email, ...FIELDS.map((field) => values[field] ?? null)]);
-
-/** Whether the destination holds these values; one that was never sent counts as empty. */
-const holds = (delivered: Values, values: Values) =>
-  FIELDS.every((field) => values[field] === undefined || values[field] === (delivered[field] ?? ''));
-
-const pick = (values: Values, fields: readonly Field[]): Values =>
-  Object.fromEntries(
-    fields.flatMap((field) => (values[field] === undefined ? [] : [[field, values[field]]])),
-  );
-
-const mapped = (attributes: Attributes, mapping: ModelMapping): Values =>
-  Object.fromEntries(
-    FIELDS.flatMap((field) => {
-      const attribute = mapping[field];
-      return attribute === undefined ? [] : [[field, (attributes[attribute] ?? '').trim()]];
-    }),
-  );
-
-function ledgerOf({ ledgers, list }: ModelExport): Map<string, Entry> {
-  const ledger = ledgers.get(list) ?? new Map<string, Entry>();
-  ledgers.set(list, ledger);
-  return ledger;
-}
-
-/** The members of an inactive segment have not left, and nobody can tell them from those who have. */
-const knowsWhoLeft = ({ segments }: ModelExport) => segments.every(({ active }) => active);
-
-/** Whether other exports may take it off the list. Who was kept under KEEP is let go of by a later run alone. */
-const hasDeparted = ({ left, onList }: Entry) => left === 'DEPARTED' || (left === 'KEPT' && onList === 'NO');
-
-function noteMember(definition: ModelExport, entry: Entry, person: Wanted | undefined): void {
-  if (person !== undefined) Object.assign(entry, { wanted: person, left: 'NO' });
-  else if (knowsWhoLeft(definition) && !hasDeparted(entry))
-    entry.left = definition.keepsLeavers && entry.onList === 'YES' ? 'KEPT' : 'DEPARTED';
-}
-
-function newEntry(wanted: Wanted | undefined): Entry {
-  if (wanted === undefined) throw new Error('Nobody wants it, and nobody knows it.');
-  return {
-    wanted,
-    left: 'NO',
-    delivered: undefined,
-    isSure: true,
-    onList: 'NO',
-    removed: false,
-    filled: new Set(),
-    refused: undefined,
-  };
-}
+/** A held run that was cancelled: it looked at nobody. */
+export const CANCELED: Expected = {
+  state: 'CANCELED',
+  problem: 'TOO_MANY_LEAVERS',
+  progress: {
+    members: null,
+    skipped: 0,
+    unchanged: 0,
+    leavers: 0,
+    toSend: 0,
+    confirmed: 0,
+    rejected: 0,
+    unconfirmed: 0,
+    notSent: 0,
+  },
+  sent: 0,
+};

@@ -14,6 +14,7 @@ export type Change =
   | { readonly do: 'accept all' }
   | { readonly do: 'segment'; readonly segment: number; readonly active: boolean }
   | { readonly do: 'policy'; readonly export: number; readonly keepsLeavers: boolean }
+  | { readonly do: 'hold'; readonly export: number; readonly percent: number }
   | { readonly do: 'map'; readonly export: number; readonly mapping: number }
   | { readonly do: 'list'; readonly export: number; readonly list: number }
   | { readonly do: 'detach' | 'attach'; readonly export: number };
@@ -31,12 +32,28 @@ export interface Kill {
   readonly nth: number;
 }
 
+/** What happens while the run is held, if it is; then somebody decides. */
+export interface Held {
+  readonly changes: readonly Change[];
+  /** The other export runs meanwhile. */
+  readonly runsOther: boolean;
+  readonly decision: 'approve' | 'cancel';
+}
+
 /** What happens, and the run that follows. */
 export interface Step {
   readonly changes: readonly Change[];
   readonly run: { readonly export: number; readonly force: boolean };
+  /** Left out: a run that is held is approved at once. */
+  readonly held?: Held | undefined;
   readonly fault?: Fault | undefined;
   readonly kill?: Kill | undefined;
+}
+
+/** Steps, and whoever leaves at last, before a refresh runs all exports at the same time. */
+export interface Sequence {
+  readonly steps: readonly Step[];
+  readonly leaves: readonly Change[];
 }
 
 export const PROFILES = 5;
@@ -68,9 +85,13 @@ const email = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom('', 'no address') },
 );
 
+const join = plain({ do: fc.constant('join' as const), profile, segment });
+const leave = plain({ do: fc.constant('leave' as const), profile, segment });
+const state = plain({ do: fc.constant('segment' as const), segment, active: fc.boolean() });
+
 const change: fc.Arbitrary<Change> = fc.oneof(
-  { weight: 3, arbitrary: plain({ do: fc.constant('join' as const), profile, segment }) },
-  { weight: 4, arbitrary: plain({ do: fc.constant('leave' as const), profile, segment }) },
+  { weight: 3, arbitrary: join },
+  { weight: 4, arbitrary: leave },
   {
     weight: 4,
     arbitrary: plain({
@@ -99,7 +120,15 @@ const change: fc.Arbitrary<Change> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: plain({ do: fc.constant('accept all' as const) }) },
-  { weight: 2, arbitrary: plain({ do: fc.constant('segment' as const), segment, active: fc.boolean() }) },
+  { weight: 2, arbitrary: state },
+  {
+    weight: 1,
+    arbitrary: plain({
+      do: fc.constant('hold' as const),
+      export: exported,
+      percent: fc.constantFrom(0, 100),
+    }),
+  },
   {
     weight: 1,
     arbitrary: plain({
@@ -148,6 +177,13 @@ const batchAction: fc.Arbitrary<FaultAction> = fc.constantFrom<FaultAction>(
   { type: 'withhold', polls: 3 },
 );
 
+/** A held run goes on to the list that it began with, and by the consent of that time: segments alone change meanwhile. */
+const held: fc.Arbitrary<Held> = plain({
+  changes: fc.array(fc.oneof<fc.Arbitrary<Change>[]>(join, leave, state), { maxLength: 2 }),
+  runsOther: fc.boolean(),
+  decision: fc.constantFrom('approve' as const, 'cancel' as const),
+});
+
 /** Faults that end by themselves: the run gets through, and nothing tells from its end that they were there. */
 const fault: fc.Arbitrary<Fault> = fc.oneof(
   plain({
@@ -170,14 +206,21 @@ const kill: fc.Arbitrary<Kill> = plain({
 });
 
 /** @param trouble how many of seven runs meet with a fault, and with a kill. */
-export function steps(trouble: { readonly faults: number; readonly kills: number }): fc.Arbitrary<Step[]> {
+export function sequences(trouble: {
+  readonly faults: number;
+  readonly kills: number;
+}): fc.Arbitrary<Sequence> {
   const sometimes = <T>(arbitrary: fc.Arbitrary<T>, often: number) =>
     fc.oneof({ weight: 7 - often, arbitrary: fc.constant(undefined) }, { weight: often, arbitrary });
   const step = plain({
     changes: fc.array(change, { maxLength: 3 }),
     run: plain({ export: exported, force: fc.nat(7).map((n) => n === 7) }),
+    held: sometimes(held, 5),
     fault: sometimes(fault, trouble.faults),
     kill: sometimes(kill, trouble.kills),
   });
-  return fc.array(step, { minLength: 1, maxLength: 6, size: 'max' });
+  return plain({
+    steps: fc.array(step, { minLength: 1, maxLength: 6, size: 'max' }),
+    leaves: fc.array<Change>(leave, { maxLength: 3 }),
+  });
 }

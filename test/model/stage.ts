@@ -2,7 +2,8 @@ import type { Sandbox } from '../../sandbox/sandbox.js';
 import { createExportOf } from '../helpers/flows.js';
 import type { Sluice } from '../helpers/sluice.js';
 import { ModelDestination } from './destination.js';
-import { Model, type ModelExport, type ModelSegment } from './engine.js';
+import { Model } from './engine.js';
+import type { ModelExport, ModelSegment } from './ledger.js';
 import { addressOf, EXPORTS, LISTS, MAPPINGS, PROFILES, SEGMENTS, type Change } from './operations.js';
 
 /** A server with a connection, and the sandbox behind it. */
@@ -37,6 +38,7 @@ export class Stage {
       segments: this.segments.slice(index, index + 2),
       list: 0,
       keepsLeavers: false,
+      holdPercent: 100,
       attached: true,
       mapping: MAPPINGS[0],
       ledgers: new Map(),
@@ -93,6 +95,9 @@ export class Stage {
         definition.keepsLeavers = change.keepsLeavers;
         return this.update(change.export, { leavers: change.keepsLeavers ? 'KEEP' : 'UNSUBSCRIBE' });
       }
+      case 'hold':
+        this.exportAt(change.export).holdPercent = change.percent;
+        return this.update(change.export, { leaverHoldPercent: change.percent });
       case 'map': {
         const mapping = MAPPINGS[change.mapping] ?? MAPPINGS[0];
         this.exportAt(change.export).mapping = mapping;
