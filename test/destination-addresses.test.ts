@@ -142,6 +142,7 @@ describe('a host whose TLS is bad', () => {
       instead: 'BAD_CERTIFICATE',
     });
     expect(problemOf(error).code).toBe('BAD_CERTIFICATE');
+    expect(error).toMatchObject({ taken: 'NO' });
     expect([host.arrivals(), requests]).toEqual([1, []]);
   });
 
@@ -154,7 +155,7 @@ describe('a host whose TLS is bad', () => {
       });
     });
     await using host = await publicHost(server);
-    expect(await errorOf(client({ lookup })())).toMatchObject({ instead: 'NONSENSE' });
+    expect(await errorOf(client({ lookup })())).toMatchObject({ instead: 'NONSENSE', taken: 'NO' });
     expect(Buffer.concat(heard).toString('latin1')).not.toContain('Api-Token');
     expect(host.arrivals()).toBe(1);
   });
@@ -165,13 +166,15 @@ describe('a host whose TLS is bad', () => {
       fine,
     );
     await using host = await publicHost(server, CERTIFICATES.good);
-    expect(await errorOf(client({ lookup })())).toBeInstanceOf(RetryLaterError);
+    expect(await errorOf(client({ lookup })())).toMatchObject({ name: 'RetryLaterError', taken: 'NO' });
     expect(host.arrivals()).toBe(1);
   });
 
   it('is given up when it hangs in the handshake', async () => {
     await using host = await publicHost(createTcpServer());
-    expect((await errorOf(client({ lookup, timeoutMs: 300 })())).message).toContain('did not answer in time');
+    const error = await errorOf(client({ lookup, timeoutMs: 300 })());
+    expect(error.message).toContain('did not answer in time');
+    expect(error).toMatchObject({ taken: 'NO' });
     expect(host.arrivals()).toBe(1);
   });
 
@@ -179,7 +182,24 @@ describe('a host whose TLS is bad', () => {
     await using host = await publicHost(
       createTcpServer((socket) => void once(socket, 'data').then(() => socket.destroy())),
     );
-    expect(await errorOf(client({ lookup })())).toBeInstanceOf(RetryLaterError);
+    expect(await errorOf(client({ lookup })())).toMatchObject({ name: 'RetryLaterError', taken: 'NO' });
     expect(host.arrivals()).toBe(1);
+  });
+});
+
+describe('a real host that fails after the handshake', () => {
+  it('may have taken the request, on a new connection and on one that was kept open', async () => {
+    let requests = 0;
+    const server = httpsServer(CERTIFICATES.good, (request, response) => {
+      requests += 1;
+      if (requests === 2) response.end('{}');
+      else request.socket.destroy();
+    });
+    await using host = await publicHost(server, CERTIFICATES.good);
+    const call = client({ lookup: namesOf([PUBLIC]) });
+    expect(await errorOf(call())).toMatchObject({ taken: 'UNKNOWN' });
+    expect((await call()).status).toBe(200);
+    expect(await errorOf(call())).toMatchObject({ taken: 'UNKNOWN' });
+    expect([requests, host.arrivals()]).toEqual([3, 2]);
   });
 });

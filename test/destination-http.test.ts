@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type AddressInfo, type LookupFunction } from 'node:net';
+import { createServer, type AddressInfo, type LookupFunction, type Socket } from 'node:net';
 import { inspect } from 'node:util';
 import { RetryLaterError } from '../src/destinations/destination.js';
 import { createHttp, type HttpOptions } from '../src/destinations/http.js';
@@ -90,6 +90,94 @@ describe('the way out to destinations', () => {
     const { host } = await stubWith({ body: 'x'.repeat(2_000) });
     expect(await errorOf(get(host, { maxAnswerBytes: 1_000 }))).toBeInstanceOf(RetryLaterError);
     expect((await get(host, { maxAnswerBytes: 2_000 })).body).toHaveLength(2_000);
+  });
+
+  describe('tells whether the request may have been taken', () => {
+    const takenOf = async (promise: Promise<unknown>) => {
+      const error = await errorOf(promise);
+      expect(error).toBeInstanceOf(RetryLaterError);
+      return (error as RetryLaterError).taken;
+    };
+    /** A port that takes connections, and does this with each. */
+    async function connections(meet: (socket: Socket) => void) {
+      const server = createServer(meet);
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      open.push({
+        close: async () => {
+          server.close();
+          await once(server, 'close');
+        },
+      });
+      return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    }
+    const toLoopback: LookupFunction = (_name, options, done) => {
+      if (options.all === true) done(null, [{ address: '127.0.0.1', family: 4 }]);
+      else done(null, '127.0.0.1', 4);
+    };
+
+    it('not, when nobody listens', async () => {
+      const stub = await startStub(() => ({}));
+      await stub.close();
+      expect(await takenOf(get(stub.host))).toBe('NO');
+    });
+
+    it('not, when the name is not found, not found in time, or leads to a private address', async () => {
+      const failing: LookupFunction = (name, _options, done) => {
+        done(Object.assign(new Error(`getaddrinfo ENOTFOUND ${name}`), { code: 'ENOTFOUND' }), '');
+      };
+      const mute: LookupFunction = () => undefined;
+      for (const lookup of [failing, mute, toLoopback]) {
+        const options = { sandboxHosts: [], lookup, timeoutMs: 100 };
+        expect(await takenOf(get('acme.api-us1.com', options))).toBe('NO');
+      }
+    });
+
+    it('not, when the process was stopping before it began', async () => {
+      const { host, calls } = await stubWith({ body: '{}' });
+      expect(await takenOf(get(host, { stopping: AbortSignal.abort() }))).toBe('NO');
+      expect(calls).toEqual([]);
+    });
+
+    it('unknown, once there was a connection: broken off, too late, half an answer, no HTTP', async () => {
+      const meetings: ((socket: Socket) => void)[] = [
+        (socket) => void socket.once('data', () => socket.destroy()),
+        (socket) => void socket.destroy(),
+        (socket) =>
+          void socket.once('data', () =>
+            socket.end('HTTP/1.1 400 Bad Request\r\ncontent-length: 9\r\n\r\n{'),
+          ),
+        (socket) => void socket.once('data', () => socket.end('NONSENSE\r\n\r\n')),
+        (socket) => void socket.resume(),
+      ];
+      for (const meet of meetings) {
+        const host = await connections((socket) => {
+          socket.on('error', () => undefined);
+          meet(socket);
+        });
+        expect(await takenOf(get(host, { timeoutMs: 300 }))).toBe('UNKNOWN');
+      }
+    });
+
+    it('unknown, when a connection that was kept open breaks', async () => {
+      let calls = 0;
+      const stub = await stubWith((request, response) => {
+        calls += 1;
+        if (calls === 1) response.end('{}');
+        else request.socket.destroy();
+      });
+      const http = createHttp({ sandboxHosts: [stub.host], logger: silent });
+      const request = {
+        method: 'POST',
+        host: stub.host,
+        path: '/',
+        headers: {},
+        body: Buffer.from('{}'),
+      } as const;
+      await http(request);
+      expect(await takenOf(http(request))).toBe('UNKNOWN');
+      expect(calls).toBe(2);
+    });
   });
 
   describe('at hosts that are no sandboxes', () => {

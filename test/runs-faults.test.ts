@@ -92,16 +92,25 @@ describe('a run gets through', () => {
     expect(run).toMatchObject({
       state: 'SUCCEEDED_WITH_WARNINGS',
       problem: null,
-      progress: { toSend: count, confirmed: count - 3, rejected: 3, unconfirmed: 0, notSent: 0 },
+      progress: { toSend: count, rejected: 3, notSent: 0 },
     });
-    const rejected = (await rejectionsOf(sluice, run.id)).map(({ email }) => email ?? '');
+    // So many faults in a row can strike one batch three times: its people are unconfirmed, and the next run sends them.
+    const { unconfirmed } = run.progress;
+    const next = await runFully(sluice, exportId);
+    expect(next.progress).toMatchObject({
+      unchanged: count - 3 - unconfirmed,
+      toSend: 3 + unconfirmed,
+      confirmed: unconfirmed,
+      rejected: 3,
+    });
+    const rejected = (await rejectionsOf(sluice, next.id)).map(({ email }) => email ?? '');
     expect(rejected.sort()).toEqual(Object.values(bad).sort());
     const isBad = (line: string) => Object.values(bad).some((email) => line.startsWith(email));
     expect(held(sandbox)).toEqual(wanted(count).filter((line) => !isBad(line)));
 
     const before = imports(sandbox).length;
-    const next = await runFully(sluice, exportId);
-    expect(next.progress).toMatchObject({ unchanged: count - 3, toSend: 3, rejected: 3 });
+    const last = await runFully(sluice, exportId);
+    expect(last.progress).toMatchObject({ unchanged: count - 3, toSend: 3, rejected: 3 });
     expect(imports(sandbox)).toHaveLength(before);
   });
 

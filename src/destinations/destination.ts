@@ -229,6 +229,12 @@ export class RetryLaterError extends Error {
     readonly tooFast = false,
     /** What there was in place of a usable answer. */
     readonly instead: 'NOTHING' | 'NONSENSE' | 'BAD_CERTIFICATE' = 'NOTHING',
+    /**
+     * Whether the destination may have done what it was asked for. NO only with proof: no connection was made, or the
+     * complete answer says that the request was refused. UNKNOWN is the rule: no answer, half of one, or one that proves
+     * nothing.
+     */
+    readonly taken: 'NO' | 'UNKNOWN' = 'UNKNOWN',
   ) {
     super(message);
     this.name = 'RetryLaterError';

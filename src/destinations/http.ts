@@ -4,6 +4,7 @@ import axios, { AxiosHeaders, type AxiosResponse } from 'axios';
 import { RequestFilteringHttpsAgent } from 'request-filtering-agent';
 import type { Logger } from '../logger.js';
 import { RetryLaterError } from './destination.js';
+import { watchDeparture } from './departure.js';
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST';
@@ -24,7 +25,10 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
-/** Sends one request and returns whatever is answered. @throws {RetryLaterError} when nothing usable is answered. */
+/**
+ * Sends one request and returns whatever is answered.
+ * @throws {RetryLaterError} when nothing usable is answered; `taken` is NO if the request surely did not leave.
+ */
 export type HttpClient = (request: HttpRequest) => Promise<HttpAnswer>;
 
 export interface HttpOptions {
@@ -116,6 +120,7 @@ export function createHttp(options: HttpOptions): HttpClient {
     if (options.stopping?.aborted) abort();
     // axios's own `timeout` starts anew with every byte, so that an answer that drips in would never time out.
     const timer = setTimeout(abort, timeoutMs);
+    const departure = watchDeparture();
     try {
       const response = await client.request<string>({
         method,
@@ -123,13 +128,15 @@ export function createHttp(options: HttpOptions): HttpClient {
         headers,
         data: body,
         signal: breakOff.signal,
+        transport: departure.transport,
       });
       logger.debug({ host, method, path, status: response.status }, 'destination answered');
       return { status: response.status, headers: headersOf(response), body: response.data };
     } catch (error: unknown) {
       const { fault, instead } = faultOf(error);
       logger.debug({ host, method, path, fault }, 'destination did not answer');
-      throw new RetryLaterError(`${host} could not be reached: ${fault}.`, undefined, false, instead);
+      const taken = departure.mayHaveLeft() ? 'UNKNOWN' : 'NO';
+      throw new RetryLaterError(`${host} could not be reached: ${fault}.`, undefined, false, instead, taken);
     } finally {
       clearTimeout(timer);
       options.stopping?.removeEventListener('abort', abort);

@@ -54,7 +54,14 @@ export class Batch {
   @Column('boolean')
   mayHaveArrived!: boolean;
 
-  /** How often the destination accepted it and then lost it. */
+  /**
+   * Tries without proof that the destination did not take it, over failures, losses and restarts. A batch that is SENDING
+   * has used up one more; see exports/unproven-tries.ts.
+   */
+  @Column('integer', { default: 0 })
+  unprovenTries!: number;
+
+  /** How often the destination accepted it and then lost it; its people count as accepted since the first time. */
   @Column('integer')
   losses!: number;
 

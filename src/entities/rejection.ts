@@ -23,7 +23,9 @@ registerEnumType(RejectionReason, {
       description:
         'The person, or nobody knows who, took an address of theirs off the list. Opt-outs are never overridden.',
     },
-    UNCONFIRMED: { description: 'Sent, but the outcome was never learned.' },
+    UNCONFIRMED: {
+      description: 'Accepted or possibly accepted by the destination; the outcome is not known.',
+    },
   },
 });
 

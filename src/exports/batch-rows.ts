@@ -20,9 +20,9 @@ export const UNDECIDED = [BatchState.PLANNED, BatchState.SENDING, BatchState.ACC
 export type NewBatch = Omit<Batch, 'id'>;
 
 /** What the halves of a batch have from it. */
-type Inherited = Pick<Batch, 'losses' | 'mayHaveArrived'>;
+type Inherited = Pick<Batch, 'losses' | 'mayHaveArrived' | 'unprovenTries'>;
 
-const NOT_BEGUN: Inherited = { losses: 0, mayHaveArrived: false };
+const NOT_BEGUN: Inherited = { losses: 0, mayHaveArrived: false, unprovenTries: 0 };
 
 /** A batch row for these entries, not yet written. */
 export function newBatch(
@@ -30,7 +30,7 @@ export function newBatch(
   entries: readonly PlannedEntry[],
   state: BatchState,
   intentAt: Date,
-  { losses, mayHaveArrived }: Inherited = NOT_BEGUN,
+  { losses, mayHaveArrived, unprovenTries }: Inherited = NOT_BEGUN,
 ): NewBatch {
   const [first, last] = [entries[0], entries.at(-1)];
   if (first === undefined || last === undefined) throw new Error('A batch needs at least one contact');
@@ -45,6 +45,7 @@ export function newBatch(
     rejected: 0,
     unconfirmed: 0,
     mayHaveArrived,
+    unprovenTries,
     losses,
     intentAt,
     begunAt: null,
@@ -61,6 +62,7 @@ const CHANGING = {
   rejected: 'integer',
   unconfirmed: 'integer',
   mayHaveArrived: 'boolean',
+  unprovenTries: 'integer',
   losses: 'integer',
   intentAt: 'text',
   begunAt: 'text',

@@ -7,31 +7,32 @@ import { plannedIn, type PlannedEntry } from './planned.js';
 import { rejectPeople, type Rejected } from './reject-people.js';
 import { addRejections } from './rejections.js';
 import type { RunContext } from './run-context.js';
+import { MAX_UNPROVEN_TRIES, unprovenTriesOf } from './unproven-tries.js';
 
 /*
  * A batch is a range of the ledger that travels in one request.
  *
- * SENDING: the intent is committed; the request is about to begin, is under way, or was when the process died. Nobody
- * knows what the destination made of it. From here: the destination queued it and the receipt is kept (ACCEPTED); it
- * certainly or possibly did not, and the batch goes out once more (PLANNED); it refused all of it because of some
- * contacts it named, who are rejected, while the others go out again (PLANNED, or SETTLED if nobody is left); it
- * refused without naming anybody, and the halves go out in its place (DROPPED).
+ * SENDING: the intent is committed; the request is about to begin, is under way, ended without proof, or was under way when
+ * the process died. Nobody knows what the destination made of it. From here: the destination queued it and the receipt is
+ * kept (ACCEPTED); it certainly did not take it, and the batch goes out once more (PLANNED); nobody knows, and the batch
+ * goes out once more with a new intent (SENDING again); the same, but it has used up its tries (UNCONFIRMED, see
+ * unproven-tries.ts); it refused all of it because of some contacts it named, who are rejected, while the others go out
+ * again (PLANNED, or SETTLED if nobody is left); it refused without naming anybody, and the halves go out in its place
+ * (DROPPED), with the tries that the batch has used up.
  *
  * PLANNED: to be sent (again); becomes SENDING with a new intent. A run that ends before that leaves it DROPPED, its
- * people counted as not sent.
+ * people counted as not sent; or UNCONFIRMED, if an earlier try may have brought it there.
  *
  * ACCEPTED: the destination works on it. From here: it says what became of each contact (SETTLED); it lost the batch,
- * which goes out again (PLANNED), three times at most; the outcome cannot be learned any more (UNCONFIRMED; the receipt
- * stays, so that it can still be asked for).
+ * which goes out again (PLANNED) or has used up its tries (UNCONFIRMED); the outcome cannot be learned any more
+ * (UNCONFIRMED).
  *
- * UNCONFIRMED: the run has ended without knowing. The next run of the ledger asks once more, before it sends anything
- * (see past-batches.ts); the answer, or three questions without one, make it RESOLVED, and the figures of the old run stay as they were.
+ * UNCONFIRMED: it may have arrived, and nobody will know in this run. With a receipt the next run of the ledger asks once
+ * more, before it sends anything (see past-batches.ts); the answer, or three questions without one, make it RESOLVED, and the
+ * figures of the old run stay as they were. Without one it stays UNCONFIRMED, and the next run sends its people again.
  *
  * SETTLED, RESOLVED and DROPPED are final. A batch and the counters of its run change in one transaction.
  */
-
-/** How often a batch that the destination lost is sent again. */
-export const MAX_LOSSES = 3;
 
 /** What deciding a batch needs of a run. */
 export type BatchContext = Pick<RunContext, 'services' | 'run' | 'clockThere' | 'decide'>;
@@ -57,11 +58,26 @@ export async function acceptBatch(
   });
 }
 
-/** The batch is to be sent again; `lost` if the destination had accepted it. */
-export async function replanBatch(context: BatchContext, batch: Batch, { lost = false } = {}): Promise<void> {
-  const losses = batch.losses + (lost ? 1 : 0);
-  const mayHaveArrived = batch.mayHaveArrived || lost;
-  await context.decide({ batch, changes: { state: BatchState.PLANNED, losses, mayHaveArrived } });
+/** The request surely was not taken: the batch is to be sent again, and no try was used up. */
+export async function replanBatch(context: BatchContext, batch: Batch): Promise<void> {
+  await context.decide({ batch, changes: { state: BatchState.PLANNED } });
+}
+
+/** The destination had accepted the batch and lost it: a try was used up. @returns whether it is to be sent again. */
+export async function loseBatch(context: BatchContext, batch: Batch, detail: string): Promise<boolean> {
+  const unprovenTries = batch.unprovenTries + 1;
+  const lost = { losses: batch.losses + 1, unprovenTries, mayHaveArrived: true };
+  if (unprovenTries >= MAX_UNPROVEN_TRIES) {
+    await leaveUnconfirmed(context, batch, detail, lost);
+    return false;
+  }
+  await context.decide({ batch, changes: { state: BatchState.PLANNED, ...lost } });
+  return true;
+}
+
+/** Nothing proves that the last request was not taken, and no try is left. */
+export async function exhaustBatch(context: BatchContext, batch: Batch): Promise<void> {
+  await leaveUnconfirmed(context, batch, NO_TRIES_LEFT);
 }
 
 /** The destination is done: these contacts were refused, the others are confirmed. */
@@ -104,12 +120,12 @@ export async function releaseLeavers(
   batch: Batch,
   { wanted, off }: { readonly wanted: readonly PlannedEntry[]; readonly off: readonly PlannedEntry[] },
 ): Promise<void> {
-  // Still SENDING: nobody knows how the request before this one ended.
-  const mayHaveArrived = batch.mayHaveArrived || batch.state === BatchState.SENDING;
+  const unprovenTries = unprovenTriesOf(batch);
+  const mayHaveArrived = batch.mayHaveArrived || unprovenTries > 0;
   const earlier = { mayHaveArrived, window: windowOf(context, batch) };
   await context.decide({
     batch,
-    changes: { ...without(batch, wanted.length + off.length), mayHaveArrived },
+    changes: { ...without(batch, wanted.length + off.length), unprovenTries, mayHaveArrived },
     people: async ({ manager }) => {
       const release = (entries: readonly PlannedEntry[], isOff: boolean) => {
         const keys = entries.map(({ emailKey }) => emailKey);
@@ -126,12 +142,22 @@ function without(batch: Batch, people: number): Partial<Batch> {
   return { state: contacts === 0 ? BatchState.SETTLED : BatchState.PLANNED, contacts };
 }
 
-/** Nobody knows, and nobody will learn in this run, what became of the batch. */
-export async function leaveUnconfirmed(context: BatchContext, batch: Batch, detail: string): Promise<void> {
+/**
+ * Nobody knows, and nobody will learn in this run, what became of the batch.
+ * @param why for the person who reads the rejections.
+ */
+export async function leaveUnconfirmed(
+  context: BatchContext,
+  batch: Batch,
+  why: string,
+  also: Partial<Batch> = {},
+): Promise<void> {
   const { run } = context;
+  // What was accepted last is asked about before anything is sent again; the rest may be there twice by then.
+  const detail = batch.state === BatchState.ACCEPTED ? why : `${why} ${SENT_AGAIN}`;
   await context.decide({
     batch,
-    changes: { state: BatchState.UNCONFIRMED },
+    changes: { state: BatchState.UNCONFIRMED, unprovenTries: unprovenTriesOf(batch), ...also },
     people: async ({ manager }) => {
       const entries = await plannedIn(manager, run, batch);
       const reason = RejectionReason.UNCONFIRMED;
@@ -176,3 +202,6 @@ function windowOf({ clockThere }: BatchContext, { begunAt }: Batch): RemovalWind
   const to = clockThere();
   return begunAt === null || to === undefined ? undefined : { from: begunAt.getTime(), to };
 }
+
+const NO_TRIES_LEFT = `The batch was sent ${MAX_UNPROVEN_TRIES} times, and nothing proves that the destination did not take it.`;
+const SENT_AGAIN = 'The next run sends these people again; automations may start twice.';

@@ -10,7 +10,7 @@ import {
 import { problemOf } from '../connections/problems.js';
 import { openCredentials } from '../connections/credentials.js';
 import { ConnectionFailedError } from '../errors.js';
-import { leaveUnconfirmed, MAX_LOSSES, replanBatch, settleBatch } from './batches.js';
+import { leaveUnconfirmed, loseBatch, settleBatch } from './batches.js';
 import { isFresh, reportFailing, waitWhileAway } from './call-destination.js';
 import { attributeFailures } from './failures.js';
 import { assertTenure, RunTakenError } from './fence.js';
@@ -159,12 +159,12 @@ async function sendAgainOrGiveUp(
   detail: string,
 ): Promise<Parcel | undefined> {
   const { services, run, sending } = context;
-  if (batch.losses >= MAX_LOSSES || sending.signal.aborted) {
+  if (sending.signal.aborted) {
     await leaveUnconfirmed(context, batch, detail);
     return undefined;
   }
   services.logger.warn({ batch: batch.id, why: detail }, 'batch lost');
-  await replanBatch(context, batch, { lost: true });
+  if (!(await loseBatch(context, batch, detail))) return undefined;
   const entries = await plannedIn(services.database.reader, run, batch);
   return { batch, entries, failures: 0, dueAt: 0 };
 }

@@ -13,6 +13,7 @@ import { transactAs } from './fence.js';
 import { placeOf, type LedgerPlace } from './ledger.js';
 import type { PlannedEntry } from './planned.js';
 import { endSending, SendingEndedError, type RunContext } from './run-context.js';
+import { unprovenTriesOf } from './unproven-tries.js';
 
 /** A batch with its contacts, ready to be sent. The batch is undefined until its first intent is committed. */
 export interface Parcel {
@@ -130,9 +131,9 @@ async function noteIntents(
   );
   const again = parcels.flatMap(({ batch }) => batch ?? []);
   for (const batch of again) {
-    // Still SENDING: nobody knows how the request before this one ended.
-    const mayHaveArrived = batch.mayHaveArrived || batch.state === BatchState.SENDING;
-    Object.assign(batch, { state: BatchState.SENDING, intentAt, mayHaveArrived });
+    const unprovenTries = unprovenTriesOf(batch);
+    const mayHaveArrived = batch.mayHaveArrived || unprovenTries > 0;
+    Object.assign(batch, { state: BatchState.SENDING, intentAt, unprovenTries, mayHaveArrived });
   }
   if (again.length > 0) await writeBatches(manager, again);
   return parcels.flatMap(({ batch }) => batch ?? opened.shift() ?? []);

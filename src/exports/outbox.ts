@@ -1,11 +1,13 @@
 import { In } from 'typeorm';
 import type { Contact } from '../destinations/destination.js';
 import { Batch, BatchState } from '../entities/batch.js';
+import { exhaustBatch } from './batches.js';
 import { plannedAfter, plannedIn, type PlannedEntry } from './planned.js';
 import { contactOf } from './mapping.js';
 import type { RunContext } from './run-context.js';
 import type { Parcel } from './intents.js';
 import { takenRanges } from './taken-ranges.js';
+import { hasTriesLeft } from './unproven-tries.js';
 
 /** What one run has still to send, in the order in which it should go. */
 export interface Outbox {
@@ -42,14 +44,17 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
     runId: run.id,
     state: In([BatchState.PLANNED, BatchState.SENDING]),
   });
+  const [sendable, exhausted] = [unsent.filter(hasTriesLeft), unsent.filter((batch) => !hasTriesLeft(batch))];
+  // The process that sent them last died before it knew how that ended.
+  for (const batch of exhausted) await exhaustBatch(context, batch);
   const waiting = await Promise.all(
-    unsent.map(async (batch): Promise<Parcel> => {
+    sendable.map(async (batch): Promise<Parcel> => {
       return { batch, entries: await plannedIn(reader, run, batch), failures: 0, dueAt: 0 };
     }),
   );
   /** Parcels that wait for another run's batch; whatever decides it rings the bell. */
   const held: Parcel[] = [];
-  const undecided = [...accepted, ...unsent];
+  const undecided = [...accepted, ...sendable];
   const taken = takenRanges(undecided.filter((batch) => !batch.checked));
   const takenChecked = takenRanges(undecided.filter((batch) => batch.checked));
   let read: PlannedEntry[] = [];

@@ -65,7 +65,7 @@ export class ExportRunProgress {
   @Field(() => Int, { description: 'The destination refused.' })
   rejected!: number;
 
-  @Field(() => Int, { description: 'Sent, outcome not known.' })
+  @Field(() => Int, { description: 'Accepted or possibly accepted by the destination, outcome not known.' })
   unconfirmed!: number;
 
   @Field(() => Int, { description: 'Planned, but the run ended before it was sent.' })

@@ -7,7 +7,14 @@ import {
 } from '../destinations/destination.js';
 import { problemOf } from '../connections/problems.js';
 import { timeAttempt } from './attempt-clock.js';
-import { acceptBatch, dropRefused, releaseLeavers, replanBatch, splitBatch } from './batches.js';
+import {
+  acceptBatch,
+  dropRefused,
+  exhaustBatch,
+  releaseLeavers,
+  replanBatch,
+  splitBatch,
+} from './batches.js';
 import { callDestination, isFresh, MAX_BACKOFF, reportFailing } from './call-destination.js';
 import { listGone } from './conditions.js';
 import type { Intent, ObsoleteRemovals, Parcel } from './intents.js';
@@ -15,8 +22,9 @@ import { plannedIn, type PlannedEntry } from './planned.js';
 import { contactOf } from './mapping.js';
 import type { Rejected } from './reject-people.js';
 import { endSending, SendingEndedError, type RunContext } from './run-context.js';
+import { hasTriesLeft } from './unproven-tries.js';
 
-/** The batch is at the destination, or other parcels are to be sent in its place, or all its people are decided. */
+/** The batch is at the destination, or these parcels are to be sent in its place; none: all its people are decided. */
 export type Handover = { readonly accepted: Batch } | { readonly again: readonly Parcel[] };
 
 /**
@@ -65,7 +73,7 @@ async function afterFailure(
   error: unknown,
 ): Promise<readonly Parcel[]> {
   if (error instanceof RefusedContactsError) return setAsideRefused(context, parcel, error);
-  if (error instanceof RetryLaterError) return [await backOff(context, parcel, error)];
+  if (error instanceof RetryLaterError) return backOff(context, parcel, error);
   if (error instanceof FixCredentialsError) {
     await replanBatch(context, parcel.batch);
     await reportFailing(context, error);
@@ -149,23 +157,28 @@ async function listIsGone(context: RunContext): Promise<boolean> {
 }
 
 /**
- * The same parcel, later. When the destination said that it did not take the batch, the intent is withdrawn; when
- * nobody knows, the batch stays SENDING, so that a run that ends here counts its people as unconfirmed.
+ * The same parcel, later. When the batch surely was not taken, the intent is withdrawn. When nobody knows, a try is used up:
+ * the batch stays SENDING, so that a run that ends here counts its people as unconfirmed, and after the last try they are.
  */
 async function backOff(
   context: RunContext,
   parcel: Parcel & { batch: Batch },
   error: RetryLaterError,
-): Promise<Parcel> {
+): Promise<Parcel[]> {
   const { services } = context;
+  const { batch } = parcel;
   context.trouble = problemOf(error);
-  const surelyNotTaken = error.tooFast || error.afterMs !== undefined;
-  if (surelyNotTaken) await replanBatch(context, parcel.batch);
+  if (error.taken === 'NO') await replanBatch(context, batch);
+  if (!hasTriesLeft(batch)) {
+    services.logger.warn({ batch: batch.id, why: error.message }, 'batch given up');
+    await exhaustBatch(context, batch);
+    return [];
+  }
   const failures = parcel.failures + 1;
   const waitMs = waitMsAfter(context, parcel, error);
   const dueAt = services.clock.monotonic() + waitMs;
-  services.logger.warn({ batch: parcel.batch.id, failures, waitMs, why: error.message }, 'batch delayed');
-  return { ...parcel, failures, dueAt };
+  services.logger.warn({ batch: batch.id, failures, waitMs, why: error.message }, 'batch delayed');
+  return [{ ...parcel, failures, dueAt }];
 }
 
 function waitMsAfter({ limits }: RunContext, { failures }: Parcel, { afterMs }: RetryLaterError): number {

@@ -26,6 +26,7 @@ import { RoomForUpdates1795535000000 } from '../migrations/1795535000000-room-fo
 import { CallsOfCallers1796160000000 } from '../migrations/1796160000000-calls-of-callers.js';
 import { ExportsToOneList1796170000000 } from '../migrations/1796170000000-exports-to-one-list.js';
 import { WhereARefreshWasAskedFor1795536000000 } from '../migrations/1795536000000-where-a-refresh-was-asked-for.js';
+import { UnprovenTries1796100000000 } from '../migrations/1796100000000-unproven-tries.js';
 import { WhoFoundThemGone1796130000000 } from '../migrations/1796130000000-who-found-them-gone.js';
 import { RemovalsOutliveExports1796150000000 } from '../migrations/1796150000000-removals-outlive-exports.js';
 import { KeysOfAddresses1796140000000 } from '../migrations/1796140000000-keys-of-addresses.js';
@@ -72,6 +73,7 @@ export const dataModel = {
     ManyProcesses1795530000000,
     RoomForUpdates1795535000000,
     WhereARefreshWasAskedFor1795536000000,
+    UnprovenTries1796100000000,
     WhoFoundThemGone1796130000000,
     KeysOfAddresses1796140000000,
     RemovalsOutliveExports1796150000000,

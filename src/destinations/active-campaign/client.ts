@@ -113,9 +113,24 @@ function classify(
       // 503 was the answer to calling too often before 429 was (§2.1).
       const tooFast = status === 429 || status === 503;
       const meaning = tooFast ? 'it is called too often or too busy' : 'it cannot answer properly now';
-      throw new RetryLaterError(`${host} answered with status ${status}: ${meaning}.`, retryAfterMs, tooFast);
+      const message = `${host} answered with status ${status}: ${meaning}.`;
+      throw new RetryLaterError(message, retryAfterMs, tooFast, 'NOTHING', takenAt(status));
     }
   }
+}
+
+/**
+ * Whether a request that was answered with this status may have been taken. A refusal (4xx, and 503, which is a refusal of
+ * pace) is proof that it was not. Other 5xx can come from a proxy in front of a server that went on, 2xx without a receipt
+ * and 3xx from anything.
+ */
+function takenAt(status: number): RetryLaterError['taken'] {
+  return (status >= 400 && status < 500) || status === 503 ? 'NO' : 'UNKNOWN';
+}
+
+/** The same for an answer by its kind: whatever else was asked afterwards tells nothing about the request itself. */
+export function takenAfter({ kind }: Answer): RetryLaterError['taken'] {
+  return kind === 'OK' || kind === 'NOT_JSON' || kind === 'REDIRECT' ? 'UNKNOWN' : 'NO';
 }
 
 /**

@@ -6,7 +6,7 @@ import {
   RefusedContactsError,
   RetryLaterError,
 } from '../destination.js';
-import type { Client } from './client.js';
+import { type Answer, type Client, takenAfter } from './client.js';
 import { explain } from './identity.js';
 import { idOf, isObject, type JsonObject, member } from './json.js';
 import { QUOTA_WINDOW_MS } from './limits.js';
@@ -63,13 +63,31 @@ export async function send(client: Client, credentials: Credentials, batch: Cont
       if (answer.body !== undefined && Number(member(answer.body, 'success')) === 0) {
         throw refusal(answer.body, batch.contacts.length, client.scaled(credentials, QUOTA_WINDOW_MS));
       }
-      return explain(client, credentials, answer, WHAT);
+      return explainBatch(client, credentials, answer);
     case 'NOT_JSON':
     case 'REDIRECT':
     case 'UNPAID':
     case 'FORBIDDEN':
     case 'NOT_FOUND':
-      return explain(client, credentials, answer, WHAT);
+      return explainBatch(client, credentials, answer);
+  }
+}
+
+/**
+ * As `explain`, which asks `/users/me` besides: an error of that question says what to do next, but whether the batch was
+ * taken follows from the answer to the batch alone.
+ */
+async function explainBatch(
+  client: Client,
+  credentials: Credentials,
+  answer: Exclude<Answer, { kind: 'OK' }>,
+): Promise<never> {
+  try {
+    return await explain(client, credentials, answer, WHAT);
+  } catch (error: unknown) {
+    if (!(error instanceof RetryLaterError)) throw error;
+    const { message, afterMs, tooFast, instead } = error;
+    throw new RetryLaterError(message, afterMs, tooFast, instead, takenAfter(answer));
   }
 }
 
@@ -97,7 +115,8 @@ function refusal(body: JsonObject, count: number, quotaWindowMs: number): Error 
   const objects = entries.filter(isObject);
   const texts = [message, ...entries].filter((entry) => typeof entry === 'string');
   if (objects.length === 0 && texts.some((text) => /rate limit|up to \d+ imports/i.test(text))) {
-    return new RetryLaterError('The quota of the importer is used up for this minute.', quotaWindowMs, true);
+    const message = 'The quota of the importer is used up for this minute.';
+    return new RetryLaterError(message, quotaWindowMs, true, 'NOTHING', 'NO');
   }
   return new RefusedContactsError(namedContacts(objects, count), givenReason(texts.join(' ')));
 }

@@ -1,0 +1,252 @@
+import type { FaultAction } from '../sandbox/faults.js';
+import { unprovenTriesIn } from './helpers/batch-rows.js';
+import {
+  emailOf,
+  exportOf,
+  fastTime,
+  finish,
+  held,
+  imports,
+  people,
+  rejectionsOf,
+  runFully,
+  startEngine,
+  wanted,
+} from './helpers/engine.js';
+import { connectedConnection, startRun } from './helpers/flows.js';
+import { startProgram } from './helpers/program.js';
+import { startTestSandbox } from './helpers/sandbox.js';
+import { mostSends, sends } from './helpers/sends.js';
+import { temporaryFolder } from './helpers/sluice.js';
+
+/** Nobody knows how it ended: the first try and two further ones. */
+const TRIES = 3;
+/** Each life of a process takes some seconds to start. */
+const PATIENCE_MS = 120_000;
+const KEEP = { sandbox: { keepBodies: true } };
+
+describe('a batch of which nothing proves that it was not taken', () => {
+  const unproven: [string, FaultAction][] = [
+    ['a connection that breaks after the batch was accepted', { type: 'reset', when: 'after' }],
+    ['a connection that breaks before the batch was accepted', { type: 'reset', when: 'before' }],
+    ['an answer that breaks off', { type: 'truncate' }],
+    ['an answer of which half is missing', { type: 'truncate', cleanly: true }],
+    ['a web page with status 200', { type: 'html' }],
+    ['500', { type: 'answer', status: 500 }],
+    ['500 with Retry-After', { type: 'answer', status: 500, retryAfterSeconds: 2 }],
+    ['502', { type: 'html', status: 502 }],
+    ['504', { type: 'answer', status: 504 }],
+    ['a redirect', { type: 'redirect' }],
+    ['a loss after it was accepted', { type: 'batch', status: 'failed', processed: 2 }],
+  ];
+
+  it.each(unproven)('is sent two times more, then its people are unconfirmed: %s', async (_name, action) => {
+    await using engine = await startEngine({ ...KEEP, sluice: fastTime(1_000) });
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, people(3));
+    sandbox.addFault({ on: 'importer', times: null, action });
+
+    const run = await runFully(sluice, exportId);
+
+    expect(run).toMatchObject({
+      state: 'SUCCEEDED_WITH_WARNINGS',
+      problem: null,
+      progress: { toSend: 3, confirmed: 0, rejected: 0, unconfirmed: 3, notSent: 0 },
+    });
+    expect([...sends(sandbox).values()]).toEqual([TRIES, TRIES, TRIES]);
+    const rejections = await rejectionsOf(sluice, run.id);
+    expect(rejections.map(({ reason }) => reason)).toEqual(Array(3).fill('UNCONFIRMED'));
+    if (action.type !== 'batch') {
+      expect(rejections[0]?.detail).toMatch(/sends these people again; automations may start twice/);
+    }
+
+    sandbox.clearFaults();
+    const next = await runFully(sluice, exportId);
+    expect(next).toMatchObject({ state: 'SUCCEEDED', progress: { toSend: 3, confirmed: 3 } });
+    expect(held(sandbox)).toEqual(wanted(3));
+  });
+
+  it('is sent two times more after a request that nobody answered in time', async () => {
+    await using engine = await startEngine({
+      ...KEEP,
+      sluice: { ...fastTime(1_000), destinationTimeoutMs: 500 },
+    });
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, people(2));
+    sandbox.addFault({ on: 'importer', times: null, action: { type: 'hang', when: 'after' } });
+    expect(await runFully(sluice, exportId)).toMatchObject({ progress: { unconfirmed: 2 } });
+    expect(mostSends(sandbox)).toBe(TRIES);
+  });
+
+  it('counts failures and losses together, whatever the order', async () => {
+    await using engine = await startEngine({ ...KEEP, sluice: fastTime(1_000) });
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, people(2));
+    const lost: FaultAction = { type: 'batch', status: 'interrupted', processed: 1 };
+    const actions: FaultAction[] = [lost, { type: 'rate-limit' }, { type: 'answer', status: 500 }, lost];
+    actions.forEach((action, index) => sandbox.addFault({ on: 'importer', nth: index + 1, action }));
+    expect(await runFully(sluice, exportId)).toMatchObject({ progress: { accepted: 2, unconfirmed: 2 } });
+    expect(mostSends(sandbox)).toBe(TRIES);
+    expect(imports(sandbox)).toHaveLength(actions.length);
+  });
+
+  it('is asked about first by the next run if it has a receipt', async () => {
+    await using engine = await startEngine({ ...KEEP, sluice: fastTime(4_000) });
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, people(2));
+    // Five minutes after its acceptance a batch counts as lost; until then it is asked about every four seconds.
+    const polls = 2 * (300 / 4);
+    sandbox.addFault({ on: 'importer', times: TRIES, action: { type: 'withhold', status: 'active', polls } });
+    expect(await runFully(sluice, exportId)).toMatchObject({ progress: { unconfirmed: 2 } });
+    expect(mostSends(sandbox)).toBe(TRIES);
+
+    const batchId = imports(sandbox).at(-1)?.batchId ?? '';
+    const headers = { 'Api-Token': sandbox.token };
+    for (let left = polls; left > 0; left -= 1)
+      await fetch(`${sandbox.url}/api/3/import/info?batchId=${batchId}`, { headers });
+    const next = await runFully(sluice, exportId);
+    expect(next).toMatchObject({ state: 'SUCCEEDED', progress: { unchanged: 2, toSend: 0 } });
+    expect(mostSends(sandbox)).toBe(TRIES);
+  });
+
+  it('gives its tries to the halves when it is refused without a name', async () => {
+    await using engine = await startEngine({ ...KEEP, sluice: fastTime(1_000) });
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, people(4));
+    sandbox.addFault({ on: 'importer', nth: 1, action: { type: 'answer', status: 500 } });
+    sandbox.addFault({ on: 'importer', nth: 2, action: { type: 'refuse', contacts: [], named: false } });
+    sandbox.addFault({ on: 'importer', nth: 3, times: null, action: { type: 'reset', when: 'after' } });
+    const run = await runFully(sluice, exportId);
+    expect(run).toMatchObject({ progress: { toSend: 4, unconfirmed: 4, rejected: 0, notSent: 0 } });
+    expect([...sends(sandbox).values()]).toEqual(Array(4).fill(TRIES));
+    expect(imports(sandbox)).toHaveLength(1 + 1 + 2 * 2);
+  });
+
+  it('leaves the leavers in doubt: they are not on the list for sure, nor forgotten', async () => {
+    await using engine = await startEngine({ ...KEEP, sluice: fastTime(1_000) });
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, people(20), { leavers: 'UNSUBSCRIBE' });
+    await runFully(sluice, exportId);
+    await sluice.importCsv(people(18), { segment: 'All' });
+    const before = mostSends(sandbox);
+    sandbox.addFault({ on: 'importer', times: null, action: { type: 'answer', status: 500 } });
+    const run = await runFully(sluice, exportId);
+    expect(run).toMatchObject({ progress: { leavers: 2, unconfirmed: 2 } });
+    expect(sends(sandbox).get(emailOf(20))).toBe(before + TRIES);
+    sandbox.clearFaults();
+    expect(await runFully(sluice, exportId)).toMatchObject({
+      state: 'SUCCEEDED',
+      progress: { confirmed: 2 },
+    });
+    expect([...sandbox.members(1)]).toHaveLength(18);
+  });
+});
+
+describe('a batch that surely was not taken', () => {
+  const proven: [string, FaultAction][] = [
+    ['429', { type: 'rate-limit' }],
+    ['503', { type: 'answer', status: 503 }],
+    ["the importer's quota 400", { type: 'quota' }],
+    ['400 without a reason', { type: 'answer', status: 400 }],
+    ['404', { type: 'answer', status: 404 }],
+    ['408', { type: 'answer', status: 408 }],
+    ['409', { type: 'answer', status: 409 }],
+    ['a passing 403', { type: 'answer', status: 403 }],
+    ['a passing 402', { type: 'answer', status: 402 }],
+  ];
+
+  it.each(proven)('is sent until it is taken: %s', async (_name, action) => {
+    await using engine = await startEngine({ ...KEEP, sluice: fastTime(1_000) });
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, people(3));
+    sandbox.addFault({ on: 'importer', times: 6, action });
+    expect(await runFully(sluice, exportId)).toMatchObject({
+      state: 'SUCCEEDED',
+      progress: { confirmed: 3 },
+    });
+    expect(imports(sandbox)).toHaveLength(7);
+    expect(mostSends(sandbox)).toBe(1);
+  });
+
+  it('is told by the answer to the batch, not by what /users/me says afterwards', async () => {
+    await using engine = await startEngine({ ...KEEP, sluice: fastTime(1_000) });
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, people(3));
+    sandbox.addFault({ on: 'importer', times: 5, action: { type: 'answer', status: 403 } });
+    sandbox.addFault({ on: 'me', times: 5, action: { type: 'reset', when: 'before' } });
+    expect(await runFully(sluice, exportId)).toMatchObject({
+      state: 'SUCCEEDED',
+      progress: { confirmed: 3 },
+    });
+    expect(imports(sandbox)).toHaveLength(6);
+
+    await sluice.importCsv(people(1, 4), { segment: 'All' });
+    sandbox.addFault({ on: 'importer', times: null, action: { type: 'redirect' } });
+    sandbox.addFault({ on: 'me', times: null, action: { type: 'rate-limit', retryAfterSeconds: 1 } });
+    expect(await runFully(sluice, exportId)).toMatchObject({ progress: { unconfirmed: 1 } });
+    expect(sends(sandbox).get(emailOf(4))).toBe(TRIES);
+  });
+});
+
+describe('a process that dies', () => {
+  it.each([
+    ['after the batch was accepted', 'between acceptance and receipt'],
+    ['between the commit of the intent and the request', 'before the request of a batch'],
+  ])(
+    '%s uses up a try: the fourth life does not send the batch again',
+    async (_name, point) => {
+      await using folder = await temporaryFolder();
+      await using sandbox = await startTestSandbox({ keepBodies: true });
+      let runId = '';
+      for (let life = 1; life <= TRIES; life += 1) {
+        const isInside = point === 'before the request of a batch';
+        await using program = await startProgram(folder.path, sandbox, {
+          death: isInside ? { point, nth: 1 } : undefined,
+        });
+        if (!isInside) sandbox.addFault({ on: 'importer', action: { type: 'hang', when: 'after' } });
+        const gone = isInside
+          ? program.ended
+          : sandbox.next('accepted', () => true).then(() => program.kill('SIGKILL'));
+        if (life === 1) {
+          const connectionId = await connectedConnection(program.sluice, sandbox);
+          const exportId = await exportOf({ sluice: program.sluice, connectionId }, people(3));
+          runId = await startRun(program.sluice, exportId);
+        }
+        expect(await gone).toBeNull();
+      }
+      await using last = await startProgram(folder.path, sandbox);
+      expect(await finish(last.sluice, runId)).toMatchObject({
+        state: 'SUCCEEDED_WITH_WARNINGS',
+        progress: { toSend: 3, confirmed: 0, unconfirmed: 3, notSent: 0 },
+      });
+      expect(mostSends(sandbox)).toBe(point === 'before the request of a batch' ? 0 : TRIES);
+      expect(await unprovenTriesIn(folder.path)).toEqual([TRIES]);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'between two failures adds to them',
+    async () => {
+      await using folder = await temporaryFolder();
+      await using sandbox = await startTestSandbox({ keepBodies: true });
+      sandbox.addFault({ on: 'importer', nth: 1, action: { type: 'answer', status: 500 } });
+      sandbox.addFault({ on: 'importer', nth: 2, action: { type: 'hang', when: 'after' } });
+      sandbox.addFault({ on: 'importer', nth: 3, times: null, action: { type: 'truncate' } });
+      const firstLife = async () => {
+        await using program = await startProgram(folder.path, sandbox);
+        const connectionId = await connectedConnection(program.sluice, sandbox);
+        const exportId = await exportOf({ sluice: program.sluice, connectionId }, people(2));
+        const gone = sandbox.next('accepted', () => true).then(() => program.kill('SIGKILL'));
+        const id = await startRun(program.sluice, exportId);
+        expect(await gone).toBeNull();
+        return id;
+      };
+      const runId = await firstLife();
+      await using again = await startProgram(folder.path, sandbox);
+      expect(await finish(again.sluice, runId)).toMatchObject({ progress: { unconfirmed: 2 } });
+      expect(mostSends(sandbox)).toBe(TRIES);
+    },
+    PATIENCE_MS,
+  );
+});
