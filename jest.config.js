@@ -11,6 +11,7 @@ const shared = {
 /** Tests that have no way to a database: they run once. test/once.test.ts sees to it that they are these, and all of them. */
 export const WITHOUT_DATABASE = [
   'architecture',
+  'caller-turns',
   ...[
     'account',
     'addresses',
@@ -28,6 +29,7 @@ export const WITHOUT_DATABASE = [
   'docs',
   'door-loader',
   'due-times',
+  'email-address',
   'gather',
   'hosts',
   'mapping',

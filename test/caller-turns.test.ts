@@ -14,7 +14,7 @@ function callers(slots: CallSlots = SOLE_SLOTS) {
   const clock = createManualClock(0);
   const worked = createWorkedAccounts(false);
   const closing = new AbortController();
-  const turns = createCallerTurns({ clock, worked, slots, closing: closing.signal });
+  const turns = createCallerTurns({ clock, patience: clock, worked, slots, closing: closing.signal });
   const begun: string[] = [];
   return {
     clock,

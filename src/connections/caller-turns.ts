@@ -48,12 +48,14 @@ interface Line {
 
 export function createCallerTurns(services: {
   readonly clock: Clock;
+  /** By which callers lose patience: the machine's, however fast the time of a sandbox or of a test runs. */
+  readonly patience: Clock;
   readonly worked: WorkedAccounts;
   readonly slots: CallSlots;
   /** Aborts when the server stops: nobody waits any longer. */
   readonly closing: AbortSignal;
 }): CallerTurns {
-  const { clock, worked, slots, closing } = services;
+  const { clock, patience, worked, slots, closing } = services;
   const lines = new Map<string, Line>();
 
   /** Lines that say nothing any more are forgotten when a new one begins. */
@@ -119,7 +121,7 @@ export function createCallerTurns(services: {
       const mine = Promise.withResolvers<undefined>();
       line.last = (before ?? Promise.resolve()).then(() => mine.promise);
       line.waiting += 1;
-      const wait = createWait(clock, closing, () =>
+      const wait = createWait(patience, closing, () =>
         busy(Math.max(place.windowMs, line.freeAt - clock.monotonic())),
       );
       try {

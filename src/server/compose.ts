@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { Registry } from 'prom-client';
-import type { Clock } from '../clock.js';
+import { systemClock, type Clock } from '../clock.js';
 import type { Config, IssuerConfig } from '../config.js';
 import { createWorkedAccounts } from '../connections/account-turns.js';
 import { createAsking } from '../connections/asking.js';
@@ -101,7 +101,13 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
   addBacklogGauges(registry, { clock, logger }, () => readBacklog(reader));
   const workedAccounts = createWorkedAccounts(wire.isShared);
   const slots = wire.isShared ? createSharedSlots(database) : SOLE_SLOTS;
-  const callerTurns = createCallerTurns({ clock, worked: workedAccounts, slots, closing });
+  const callerTurns = createCallerTurns({
+    clock,
+    patience: systemClock,
+    worked: workedAccounts,
+    slots,
+    closing,
+  });
   const hub = createProgressHub({ reader, clock, logger, wire });
   const heldBell = createBell(clock);
   const sessions = createSessions({ reader, clock, logger, wire });
