@@ -11,8 +11,11 @@ import {
   type Engine,
 } from './helpers/engine.js';
 import { createExportOf, segmentNamed, startRun, type ExportWishes } from './helpers/flows.js';
+import { movableClock } from './helpers/movable-clock.js';
 
 const LEAVERS = { leavers: 'UNSUBSCRIBE', leaverHoldPercent: 100 } as const;
+/** How long a batch may be without an outcome. */
+const LOST_AFTER_MS = 5 * 60_000;
 const ON = 1;
 const OFF = 2;
 
@@ -231,7 +234,8 @@ describe('whoever leaves one export and not another to the same list', () => {
 
 describe('whoever one export takes off the list while another comes to want the address', () => {
   it('is put back by the other one, even if that was cancelled before it could look', async () => {
-    await using engine = await startEngine();
+    const clock = movableClock();
+    await using engine = await startEngine({ sluice: { clock } });
     const { sandbox, sluice } = engine;
     const first = await exportOf(engine, people(3), LEAVERS);
     const second = await secondExport(engine, [1, 4, 5]);
@@ -250,6 +254,7 @@ describe('whoever one export takes off the list while another comes to want the 
     await untilSending(engine, looking);
     await sluice.query('mutation ($id: ID!) { cancelExportRun(id: $id) { id } }', { id: looking });
     await finish(sluice, looking);
+    clock.pass(LOST_AFTER_MS);
     await finish(sluice, removing);
     expect(standing(sandbox, 1)).toBe(OFF);
 

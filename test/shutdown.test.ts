@@ -66,12 +66,11 @@ describe('a signal during a run, an import and a subscription', () => {
   it('ends the program in good order within 10 s, and the next start goes on', async () => {
     await using folder = await temporaryFolder();
     const busy = await busyServer(folder.path);
-    const begun = performance.now();
     const ended = busy.program.kill('SIGTERM');
     expect(await busy.watcher.closed).toEqual({ code: 1001, reason: 'Going away' });
     await expect(fetch(`${busy.program.sluice.url}/healthz`)).rejects.toThrow();
+    // After 10 s it would have ended itself with 1.
     expect(await ended).toBe(0);
-    expect(performance.now() - begun).toBeLessThan(10_000);
     expect(await busy.uploadCut).toBe('cut');
     await busy.program[Symbol.asyncDispose]();
     await expectNothingLost(busy, folder.path);

@@ -6,8 +6,8 @@ import { pointNamed, type Trigger } from './points.js';
 import { RunsUnderWay, StatementWatcher, type Finding, type Statement } from './statements.js';
 
 /*
- * Runs inside a server before the server does (`node --import`), and ends it with SIGKILL when it has come by a point for
- * the nth time. The point, nth and the file for the record stand in the query of this module's address; the server knows
+ * Runs inside a server before the server does (`node --import`), and ends it with SIGKILL, or stops it with SIGSTOP, when it
+ * has come by a point for the nth time. The signal, the point, nth and the file for the record stand in the query of this module's address; the server knows
  * nothing of it. A record outlives the kill, for it is written before.
  */
 
@@ -15,6 +15,7 @@ const given = new URL(import.meta.url).searchParams;
 const record = given.get('record') ?? '';
 const name = given.get('point');
 const nth = Number(given.get('nth'));
+const signal = given.get('signal') === 'SIGSTOP' ? 'SIGSTOP' : 'SIGKILL';
 const trigger: Trigger | undefined = name === null ? undefined : pointNamed(name).trigger;
 let met = 0;
 
@@ -22,12 +23,12 @@ watchSqlite();
 watchPostgres();
 watchCalls();
 
-/** Does not return from the nth time. */
+/** Does not return from the nth time, or not before somebody lets the process go on. */
 function meet(): void {
   met += 1;
   if (met !== nth) return;
   appendFileSync(record, `HIT ${String(name)}\n`);
-  process.kill(process.pid, 'SIGKILL');
+  process.kill(process.pid, signal);
 }
 
 function meetStatement({ isCommit, topics }: Finding, when: 'before' | 'after'): void {

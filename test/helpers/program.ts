@@ -7,6 +7,7 @@ import { Sluice, TEST_TOKEN } from './sluice.js';
 
 /** As `npm run build` leaves it; `npm test` builds first. */
 const MAIN = 'dist/src/main.js';
+const LAST_LINES = 20;
 const CRASH_POINTS = 'dist/scripts/chaos/crash-points.js';
 
 /** A server in a process of its own, which can be killed. */
@@ -21,10 +22,14 @@ export interface Program extends AsyncDisposable {
   readonly ended: Promise<number | null>;
 }
 
-/** A place at which the program ends itself with SIGKILL, the nth time that it comes by (scripts/chaos/points.ts). */
+/**
+ * A place at which the program sends itself a signal, the nth time that it comes by (scripts/chaos/points.ts): SIGKILL unless
+ * given otherwise; of SIGSTOP it is woken by `thaw`. So it happens there, however late the test learns of anything.
+ */
 export interface Death {
   readonly point: string;
   readonly nth: number;
+  readonly signal?: 'SIGKILL' | 'SIGSTOP';
 }
 
 /** Starts the compiled program on a data folder, with a sandbox whose time passes as good as without quota. */
@@ -46,14 +51,26 @@ export async function startProgram(
   });
   const exit = once(child, 'exit').then(([code]) => code as number | null);
   const lines = createInterface(child.stdout);
+  /** What it logged last, for when it ends without having been told to. */
+  const lastLines: string[] = [];
   const url = await new Promise<string>((resolve, reject) => {
     lines.on('line', (line) => {
+      lastLines.push(line);
+      if (lastLines.length > LAST_LINES) lastLines.shift();
       const entry = JSON.parse(line) as { msg: string; url?: string };
       if (entry.msg === 'listening' && entry.url !== undefined) resolve(entry.url);
     });
     exit.then((code) => reject(new Error(`It ended with code ${String(code)} before it listened.`)), reject);
   });
+  let isToldToEnd = death !== undefined;
+  child.once('exit', (code, signal) => {
+    if (isToldToEnd) return;
+    // Whoever speaks to it next learns no more than ECONNREFUSED.
+    const how = signal ?? `code ${String(code)}`;
+    process.stderr.write(`A program ended by itself (${how}). Its last lines:\n${lastLines.join('\n')}\n`);
+  });
   const kill: Program['kill'] = (signal) => {
+    isToldToEnd = true;
     child.kill(signal);
     return exit;
   };
@@ -66,10 +83,11 @@ export async function startProgram(
   return { sluice, kill, freeze, thaw, ended: exit, [Symbol.asyncDispose]: () => sluice.stop() };
 }
 
-function deathFlags(folder: string, { point, nth }: Death): string[] {
+function deathFlags(folder: string, { point, nth, signal = 'SIGKILL' }: Death): string[] {
   const preload = pathToFileURL(CRASH_POINTS);
   preload.searchParams.set('record', `${folder}/record.txt`);
   preload.searchParams.set('point', point);
   preload.searchParams.set('nth', String(nth));
+  preload.searchParams.set('signal', signal);
   return ['--import', preload.href];
 }
