@@ -114,15 +114,10 @@ describe('a run whose server is killed', () => {
     const { program } = begun;
     const gone = sandbox
       .next('accepted', () => sandbox.batches().length === 4)
-      .then(async () => {
-        const from = performance.now();
-        const code = await program.kill('SIGTERM');
-        return { code, tookMs: performance.now() - from };
-      });
+      .then(() => program.kill('SIGTERM'));
     const id = await begun.run();
-    const { code, tookMs } = await gone;
-    expect(code).toBe(0);
-    expect(tookMs).toBeLessThan(10_000);
+    // After ten seconds it would have ended itself with 1.
+    expect(await gone).toBe(0);
     await goOn(folder.path, sandbox, id);
     // What was under way was seen through.
     expect(imports(sandbox)).toHaveLength(BATCHES);
@@ -138,9 +133,7 @@ describe('a run whose server is killed', () => {
     const hangs = sandbox.next('request', () => imports(sandbox).length >= 4);
     const id = await begun.run();
     await hangs;
-    const from = performance.now();
     expect(await program.kill('SIGTERM')).toBe(0);
-    expect(performance.now() - from).toBeLessThan(10_000);
     await goOn(folder.path, sandbox, id);
   });
 });
