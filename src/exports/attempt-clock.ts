@@ -40,23 +40,31 @@ export async function lookAtClock(context: RunContext, parcel: Parcel): Promise<
   }
 }
 
+/** The times of an accepted attempt, by the destination's clock. */
+export interface AttemptTimes {
+  /** When the request began, or earlier. */
+  readonly begunAt: Date;
+  /** What the clock showed when it was answered. */
+  readonly seenAt: Date;
+}
+
 /**
  * To be called right before a request begins.
- * @returns what answers, once the destination has answered, when the request began by the destination's clock, or
- *   earlier; null: none of its answers showed a clock.
+ * @returns what answers, once the destination has answered, the times of the attempt; undefined: no answer showed a clock.
  */
 export function timeAttempt({
   services,
   limits,
   clockThere,
-}: Pick<RunContext, 'services' | 'limits' | 'clockThere'>): () => Date | null {
+}: Pick<RunContext, 'services' | 'limits' | 'clockThere'>): () => AttemptTimes | undefined {
   const seenBefore = clockThere() ?? -Infinity;
-  const startedAt = services.clock.now();
+  const startedAt = services.clock.monotonic();
   return () => {
     const there = clockThere();
-    if (there === undefined) return null;
-    // A wall clock that was put back meanwhile shows too little: then the window is smaller than it might be.
-    const tookMs = Math.max(0, services.clock.now() - startedAt);
-    return new Date(Math.max(seenBefore, there - tookMs * limits.timeScale));
+    if (there === undefined) return undefined;
+    // A suspended machine stops its monotonic clock: then the window is smaller than it might be.
+    const tookMs = services.clock.monotonic() - startedAt;
+    const begunAt = new Date(Math.max(seenBefore, there - tookMs * limits.timeScale));
+    return { begunAt, seenAt: new Date(there) };
   };
 }
