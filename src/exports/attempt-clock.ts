@@ -1,6 +1,6 @@
 import { RetryLaterError } from '../destinations/destination.js';
 import { LedgerTask } from '../entities/ledger.js';
-import { callDestination } from './call-destination.js';
+import { callOnce } from './call-destination.js';
 import type { Parcel } from './intents.js';
 import type { RunContext } from './run-context.js';
 
@@ -31,9 +31,7 @@ export async function lookAtClock(context: RunContext, parcel: Parcel): Promise<
   if (!hasRemovals(parcel) || (isFirstTry && context.clockThere() !== undefined)) return;
   const { destination, run } = context;
   try {
-    await callDestination(context, (credentials) => destination.list(credentials, run.listId), {
-      maxTries: 1,
-    });
+    await callOnce(context, (credentials) => destination.list(credentials, run.listId));
   } catch (error: unknown) {
     // The answer to the parcel itself will show the clock.
     if (!(error instanceof RetryLaterError)) throw error;
