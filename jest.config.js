@@ -36,6 +36,8 @@ export const WITHOUT_DATABASE = [
   'once',
   'one-beside',
   'plain-line',
+  'punctual-questions',
+  'removal-windows',
   ...['api', 'command-line', 'control', 'faults', 'importer', 'processing', 'quota'].map(
     (what) => `sandbox-${what}`,
   ),

@@ -47,7 +47,7 @@ async function threeBatches({ database, run, services, plan }: RunRows) {
 const settled = (batch: Batch) => ({
   batch,
   changes: { state: BatchState.SETTLED },
-  confirmed: { window: undefined },
+  confirmed: { windows: [] },
 });
 
 const states = async ({ database }: RunRows) =>

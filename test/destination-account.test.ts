@@ -29,9 +29,10 @@ describe('an account', () => {
   async function atStub(answer: StubAnswer) {
     const stub = await startStub(() => answer);
     open.push(stub);
-    const destination = activeCampaignAt([stub.host]);
+    const clock = fakeTime();
+    const destination = activeCampaignAt([stub.host], { clock });
     const credentials = { host: stub.host, apiKey: 'key' };
-    return { stub, destination, capacity: () => destination.capacity(credentials) };
+    return { clock, stub, destination, capacity: () => destination.capacity(credentials) };
   }
 
   describe('has a capacity', () => {
@@ -112,7 +113,29 @@ describe('an account', () => {
       expect(activeCampaignAt([first.sandbox.host]).timeAt(first.sandbox.host)).toBeUndefined();
     });
 
-    it('that never runs backwards, and does not stop for a date that is none', async () => {
+    it('that follows one that was put back, and forgets a wrong date, after ten seconds', async () => {
+      let date = '';
+      const { clock, stub, destination, capacity } = await atStub((_, response) => {
+        response.setHeader('date', date);
+        response.end('{}');
+      });
+      const seen: (number | undefined)[] = [];
+      for (const [seconds, waitMs] of [
+        [9_000, 0],
+        [60, 10_000],
+        [61, 1],
+        [50, 9_999],
+        [51, 2],
+      ] as const) {
+        await clock.sleep(waitMs);
+        date = new Date(seconds * 1_000).toUTCString();
+        await capacity();
+        seen.push(destination.timeAt(stub.host));
+      }
+      expect(seen).toEqual([9_000_000, 9_000_000, 61_000, 61_000, 51_000]);
+    });
+
+    it('that does not run backwards for answers that overtake each other, and does not stop for a date that is none', async () => {
       const dates = [
         'Thu, 01 Jan 1970 00:01:00 GMT',
         'Thu, 01 Jan 1970 00:00:59 GMT',

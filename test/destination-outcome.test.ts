@@ -19,12 +19,18 @@ describe('the outcome of a batch', () => {
     expect(states.indexOf('COMPLETED')).toBeGreaterThan(states.lastIndexOf('PENDING'));
   });
 
-  it.each([false, 'waiting', 'claimed', 'active'] as const)('is pending while it is %s', async (status) => {
+  it.each([
+    [false, false],
+    ['waiting', false],
+    ['claimed', false],
+    ['active', true],
+  ] as const)('is pending while it is %s, and says whether it was begun', async (status, begun) => {
     const { sandbox, send, outcome, clock } = await atSandbox();
     sandbox.addFault({ on: 'importer', action: { type: 'withhold', status } });
     const receipt = await send(batchOf([ANA]));
     await clock.sleep(60_000);
-    await expect(outcome(receipt)).resolves.toEqual({ state: 'PENDING' });
+    const at = Math.floor(clock.now() / 1_000) * 1_000;
+    await expect(outcome(receipt)).resolves.toEqual({ state: 'PENDING', begun, at });
   });
 
   it('names the addresses that failed, and why that may be', async () => {
@@ -36,6 +42,7 @@ describe('the outcome of a batch', () => {
       state: 'COMPLETED',
       failures: ['Bo@Example.com'],
       possibleReasons: expect.stringContaining('unsubscribed') as string,
+      at: Math.floor(clock.now() / 1_000) * 1_000,
     });
   });
 

@@ -99,7 +99,7 @@ describe('removals that version 0.1.0 noted in ledgers', () => {
       ],
     });
     await database.transact(({ manager }) =>
-      rememberRemoval(services, manager, LIST, [person(1)], { from: 11, to: 12 }),
+      rememberRemoval(services, manager, LIST, [person(1)], [{ from: 11, to: 12 }]),
     );
     await storeEarlierRemovals({ database, ...services });
     expect(await windowsOf(rows, person(1))).toEqual([

@@ -106,8 +106,8 @@ describe('a pump that was thought dead', () => {
         },
       },
     } as unknown as RunContext;
-    const batch = Object.assign(new Batch(), { receipt: 'r', acceptedAt: new Date() });
-    await expect(followUp(context, batch)).rejects.toThrow(RunTakenError);
+    const batch = Object.assign(new Batch(), { receipt: 'r', acceptedAt: new Date(), begunAt: null });
+    await expect(followUp(context, batch, { isResumed: true })).rejects.toThrow(RunTakenError);
     expect(questions).toBe(0);
   });
 });

@@ -19,7 +19,7 @@ async function confirmAll({ database, run, services }: RunRows): Promise<Map<num
       services,
       manager,
       run,
-      batches.map((batch) => ({ batch, window: undefined })),
+      batches.map((batch) => ({ batch, windows: [] })),
     );
   });
 }
@@ -134,7 +134,7 @@ describe('batches that are confirmed together', () => {
         services,
         manager,
         run,
-        arrived.map((batch) => ({ batch, window: undefined })),
+        arrived.map((batch) => ({ batch, windows: [] })),
       );
       return arrived.map(({ id }) => counted.get(id));
     });

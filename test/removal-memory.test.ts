@@ -266,7 +266,7 @@ describe('what is remembered of removals', () => {
     const { database, run, services } = rows;
     for (let n = 1; n <= 7; n += 1) {
       await database.transact(({ manager }) =>
-        rememberRemoval(services, manager, run, ['a', 'b'], { from: n, to: n + 1 }),
+        rememberRemoval(services, manager, run, ['a', 'b'], [{ from: n, to: n + 1 }]),
       );
     }
     expect((await removalsOf(services, database.reader, run, 'a')).map(({ from }) => from)).toEqual([

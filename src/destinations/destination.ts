@@ -56,8 +56,8 @@ export interface Destination {
 
   /**
    * What the clock of this host showed when it last answered anything, in milliseconds since 1970, cut to the second;
-   * undefined: it has not answered since the start of the process. It never runs backwards, and it is the clock by
-   * which `Membership.changedAt` is written.
+   * undefined: it has not answered since the start of the process. Answers that overtake each other do not turn it
+   * back; a clock that was put back does, within ten seconds. It is the clock by which `Membership.changedAt` is written.
    */
   timeAt(host: string): number | undefined;
 
@@ -150,13 +150,18 @@ export interface ContactBatch {
 export type Receipt = string;
 
 /**
- * PENDING: ask again later. COMPLETED: done, except for the addresses in `failures` (as the destination spells them).
- * LOST: the destination gave the batch up; it may be sent again.
+ * PENDING: ask again later; `begun` is false only if the destination says that it has not begun to work on the batch.
+ * COMPLETED: done, except for the addresses in `failures` (as the destination spells them). LOST: the destination gave the
+ * batch up; it may be sent again.
  */
-export type Outcome =
-  | { readonly state: 'PENDING' }
+export type Outcome = (
+  | { readonly state: 'PENDING'; readonly begun: boolean }
   | { readonly state: 'COMPLETED'; readonly failures: readonly string[]; readonly possibleReasons: string }
-  | { readonly state: 'LOST'; readonly detail: string };
+  | { readonly state: 'LOST'; readonly detail: string }
+) & {
+  /** What the destination's clock (see `timeAt`) showed in this very answer; undefined: nothing. */
+  readonly at: number | undefined;
+};
 
 /** All times in milliseconds as they pass here: at a sped-up sandbox they are already divided by its time scale. */
 export interface DestinationLimits {

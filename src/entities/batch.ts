@@ -69,9 +69,20 @@ export class Batch {
   @Column(moment)
   intentAt!: Date;
 
-  /** When the attempt that was accepted last began, by the destination's clock, or earlier; null: none was, or it is not known. */
+  /**
+   * When the window opened in which the removals of the accepted attempt take effect, by the destination's clock; null:
+   * there is none, or nobody of the batch is to be taken off the list. See exports/removal-windows.ts.
+   */
   @Column(optionalMoment)
   begunAt!: Date | null;
+
+  /** What the destination's clock showed in the latest answer about the batch, as far as it was written down. */
+  @Column(optionalMoment)
+  seenAt!: Date | null;
+
+  /** The windows that are closed, by the same clock: a JSON array of [from, to] in ms since 1970; null: there are none. */
+  @Column('text', { nullable: true })
+  windows!: string | null;
 
   /** The destination's name for the accepted batch. */
   @Column('varchar', { nullable: true })

@@ -1,6 +1,6 @@
 import { RetryLaterError } from '../destinations/destination.js';
 import { LedgerTask } from '../entities/ledger.js';
-import { callDestination } from './call-destination.js';
+import { callOnce } from './call-destination.js';
 import type { Parcel } from './intents.js';
 import type { RunContext } from './run-context.js';
 
@@ -31,33 +31,39 @@ export async function lookAtClock(context: RunContext, parcel: Parcel): Promise<
   if (!hasRemovals(parcel) || (isFirstTry && context.clockThere() !== undefined)) return;
   const { destination, run } = context;
   try {
-    await callDestination(context, (credentials) => destination.list(credentials, run.listId), {
-      maxTries: 1,
-    });
+    await callOnce(context, (credentials) => destination.list(credentials, run.listId));
   } catch (error: unknown) {
     // The answer to the parcel itself will show the clock.
     if (!(error instanceof RetryLaterError)) throw error;
   }
 }
 
+/** The times of an accepted attempt, by the destination's clock. */
+export interface AttemptTimes {
+  /** When the request began, or earlier. */
+  readonly begunAt: Date;
+  /** What the clock showed when it was answered. */
+  readonly seenAt: Date;
+}
+
 /**
  * To be called right before a request begins.
- * @returns what answers, once the destination has answered, when the request began by the destination's clock, or
- *   earlier; null: none of its answers showed a clock.
+ * @returns what answers, once the destination has answered, the times of the attempt; undefined: no answer showed a clock.
  */
 export function timeAttempt({
   services,
   limits,
   clockThere,
-}: Pick<RunContext, 'services' | 'limits' | 'clockThere'>): () => Date | null {
+}: Pick<RunContext, 'services' | 'limits' | 'clockThere'>): () => AttemptTimes | undefined {
   const seenBefore = clockThere() ?? -Infinity;
   const startedAt = services.clock.monotonic();
   return () => {
     const there = clockThere();
-    if (there === undefined) return null;
+    if (there === undefined) return undefined;
     // The monotonic clock shows too little if the machine was suspended: then the window is smaller than it might be. A
     // wall clock that was put forward would show too much, and an unsubscribe of somebody else count as ours.
     const tookMs = services.clock.monotonic() - startedAt;
-    return new Date(Math.max(seenBefore, there - tookMs * limits.timeScale));
+    const begunAt = new Date(Math.max(seenBefore, there - tookMs * limits.timeScale));
+    return { begunAt, seenAt: new Date(there) };
   };
 }

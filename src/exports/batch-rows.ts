@@ -20,9 +20,9 @@ export const UNDECIDED = [BatchState.PLANNED, BatchState.SENDING, BatchState.ACC
 export type NewBatch = Omit<Batch, 'id'>;
 
 /** What the halves of a batch have from it. */
-type Inherited = Pick<Batch, 'losses' | 'mayHaveArrived' | 'unprovenTries'>;
+type Inherited = Pick<Batch, 'losses' | 'mayHaveArrived' | 'unprovenTries' | 'windows'>;
 
-const NOT_BEGUN: Inherited = { losses: 0, mayHaveArrived: false, unprovenTries: 0 };
+const NOT_BEGUN: Inherited = { losses: 0, mayHaveArrived: false, unprovenTries: 0, windows: null };
 
 /** A batch row for these entries, not yet written. */
 export function newBatch(
@@ -30,7 +30,7 @@ export function newBatch(
   entries: readonly PlannedEntry[],
   state: BatchState,
   intentAt: Date,
-  { losses, mayHaveArrived, unprovenTries }: Inherited = NOT_BEGUN,
+  { losses, mayHaveArrived, unprovenTries, windows }: Inherited = NOT_BEGUN,
 ): NewBatch {
   const [first, last] = [entries[0], entries.at(-1)];
   if (first === undefined || last === undefined) throw new Error('A batch needs at least one contact');
@@ -49,6 +49,8 @@ export function newBatch(
     losses,
     intentAt,
     begunAt: null,
+    seenAt: null,
+    windows,
     receipt: null,
     acceptedAt: null,
   };
@@ -66,6 +68,8 @@ const CHANGING = {
   losses: 'integer',
   intentAt: 'text',
   begunAt: 'text',
+  seenAt: 'text',
+  windows: 'text',
   receipt: 'text',
   acceptedAt: 'text',
 } as const satisfies Partial<Record<keyof Batch, ColumnType>>;

@@ -1,11 +1,12 @@
 import { BatchState, type Batch } from '../entities/batch.js';
 import { RejectionReason } from '../entities/rejection.js';
+import type { AttemptTimes } from './attempt-clock.js';
 import { insertBatches, newBatch } from './batch-rows.js';
 import { doubtEntries, releaseEntries } from './decide-entries.js';
-import { type RemovalWindow } from './ledger.js';
 import { plannedIn, type PlannedEntry } from './planned.js';
 import { rejectPeople, type Rejected } from './reject-people.js';
 import { addRejections } from './rejections.js';
+import { windowsOf } from './removal-windows.js';
 import type { RunContext } from './run-context.js';
 import { MAX_UNPROVEN_TRIES, unprovenTriesOf } from './unproven-tries.js';
 
@@ -35,25 +36,24 @@ import { MAX_UNPROVEN_TRIES, unprovenTriesOf } from './unproven-tries.js';
  */
 
 /** What deciding a batch needs of a run. */
-export type BatchContext = Pick<RunContext, 'services' | 'run' | 'clockThere' | 'decide'>;
+export type BatchContext = Pick<RunContext, 'services' | 'run' | 'decide'>;
 
 /**
  * The destination queued the batch.
- * @param begunAt when the accepted attempt began, by the destination's clock; see attempt-clock.ts.
+ * @param times of the accepted attempt by the destination's clock, if it takes somebody off the list.
  */
 export async function acceptBatch(
   context: BatchContext,
   batch: Batch,
   receipt: string,
-  begunAt: Date | null,
+  times: AttemptTimes | undefined,
 ): Promise<void> {
   const acceptedAt = new Date(context.services.clock.now());
   // A batch that was lost and is accepted once more holds people who count as accepted already.
   const accepted = batch.losses === 0 ? batch.contacts : 0;
   await context.decide({
     batch,
-    // One that was lost may have taken effect before this attempt.
-    changes: { state: BatchState.ACCEPTED, receipt, acceptedAt, begunAt: batch.begunAt ?? begunAt },
+    changes: { state: BatchState.ACCEPTED, receipt, acceptedAt, begunAt: null, seenAt: null, ...times },
     people: () => Promise.resolve({ accepted }),
   });
 }
@@ -93,7 +93,7 @@ export async function settleBatch(
       if (refused.length === 0) return {};
       return rejectPeople(manager, context, refused, batch.mayHaveArrived ? 'EVERYBODY' : 'DELIVERED');
     },
-    confirmed: { window: windowOf(context, batch) },
+    confirmed: { windows: windowsOf(batch) },
   });
 }
 
@@ -122,7 +122,7 @@ export async function releaseLeavers(
 ): Promise<void> {
   const unprovenTries = unprovenTriesOf(batch);
   const mayHaveArrived = batch.mayHaveArrived || unprovenTries > 0;
-  const earlier = { mayHaveArrived, window: windowOf(context, batch) };
+  const earlier = { mayHaveArrived, windows: windowsOf(batch) };
   await context.decide({
     batch,
     changes: { ...without(batch, wanted.length + off.length), unprovenTries, mayHaveArrived },
@@ -166,8 +166,8 @@ export async function leaveUnconfirmed(
         run.id,
         entries.map(({ profileId, wanted }) => ({ profileId, email: wanted[0], reason, detail })),
       );
-      const window = windowOf(context, batch);
-      return { unconfirmed: await doubtEntries(context.services, manager, run, batch, window) };
+      const windows = windowsOf(batch);
+      return { unconfirmed: await doubtEntries(context.services, manager, run, batch, windows) };
     },
   });
 }
@@ -192,15 +192,6 @@ export async function splitBatch(
     },
   });
   return written;
-}
-
-/**
- * When what a batch did took effect, by the destination's clock: after its accepted attempt began, and by now. An attempt
- * whose acceptance is not known has no window.
- */
-function windowOf({ clockThere }: BatchContext, { begunAt }: Batch): RemovalWindow | undefined {
-  const to = clockThere();
-  return begunAt === null || to === undefined ? undefined : { from: begunAt.getTime(), to };
 }
 
 const NO_TRIES_LEFT = `The batch was sent ${MAX_UNPROVEN_TRIES} times, and nothing proves that the destination did not take it.`;

@@ -16,26 +16,41 @@ import { attributeFailures } from './failures.js';
 import { assertTenure, RunTakenError } from './fence.js';
 import { plannedIn } from './planned.js';
 import type { Rejected } from './reject-people.js';
+import { afterAnswer, afterEnd, afterLoss, MAX_GAP_MS } from './removal-windows.js';
 import { SendingEndedError, type RunContext } from './run-context.js';
 import type { Parcel } from './intents.js';
+import { noteSightings } from './note-sightings.js';
 
 /** A batch without an outcome is not given up before it was asked about this often, however late the answers come. */
 const MIN_QUESTIONS = 5;
 
+/** How long this machine may stand still at a sped-up sandbox before answers count as too far apart. */
+const MAX_STALL_MS = 10_000;
+
 /**
  * Asks about an accepted batch until it is decided. The contacts are read again only where somebody failed: thousands
  * of batches can wait for their outcome at once.
+ * @param options.isResumed whether another process, or this one before it lost the run, has sent the batch.
  * @returns the parcel to send again, if the destination lost the batch.
  * @throws {ShutdownError} when the process stops; the receipt is kept, and followed up after the next start.
  */
-export async function followUp(context: RunContext, batch: Batch): Promise<Parcel | undefined> {
+export async function followUp(
+  context: RunContext,
+  batch: Batch,
+  { isResumed }: { isResumed: boolean },
+): Promise<Parcel | undefined> {
   const { services, limits } = context;
+  /** Whether something kept answers about the batch away since the last one. */
+  let isInterrupted = isResumed;
+  const note = noteSightings(context, batch);
   // From now, not from the stored acceptance: after a restart with a clock that was put forward, batches would be lost.
   const lostAt = services.clock.monotonic() + limits.lostAfterMs;
   let waitMs = limits.firstOutcomeMs;
   for (let questions = 1; ; questions += 1) {
     const answer = await ask(context, batch, waitMs);
+    const maxGapMs = isInterrupted ? MAX_GAP_MS : Math.max(MAX_GAP_MS, MAX_STALL_MS * limits.timeScale);
     if (answer.state === 'COMPLETED') {
+      Object.assign(batch, afterEnd(batch, answer.at, maxGapMs));
       await settle(context, batch, answer.failures, answer.possibleReasons);
       return undefined;
     }
@@ -44,11 +59,18 @@ export async function followUp(context: RunContext, batch: Batch): Promise<Parce
       return undefined;
     }
     const late = services.clock.monotonic() >= lostAt && questions >= MIN_QUESTIONS;
-    const silent = late && !(answer.state === 'PENDING' && answer.unanswered && (await isAway(context)));
+    const silent = late && !(answer.state === 'UNANSWERED' && (await isAway(context)));
+    if (answer.state === 'PENDING' || answer.state === 'LOST') {
+      const { at } = answer;
+      const begun = answer.state === 'LOST' || answer.begun;
+      Object.assign(batch, afterAnswer(batch, { at, begun }, maxGapMs));
+    }
     if (answer.state === 'LOST' || silent) {
       return sendAgainOrGiveUp(context, batch, answer.state === 'LOST' ? answer.detail : NEVER_DECIDED);
     }
-    waitMs = answer.waitMs ?? limits.outcomeIntervalMs;
+    isInterrupted = answer.state === 'UNANSWERED';
+    waitMs = answer.state === 'UNANSWERED' ? answer.waitMs : limits.outcomeIntervalMs;
+    await note();
   }
 }
 
@@ -62,20 +84,28 @@ async function isAway(context: RunContext): Promise<boolean> {
   }
 }
 
-/** What a question brought. `unanswered`: the destination gave no usable answer. UNASKABLE: there is no way to learn the outcome in this run. */
+/**
+ * What a question brought. UNANSWERED: the destination gave no usable answer. UNASKABLE: there is no way to learn the
+ * outcome in this run.
+ */
 type Answer =
-  | Exclude<Outcome, { state: 'PENDING' }>
-  | { readonly state: 'PENDING'; readonly waitMs?: number; readonly unanswered?: boolean }
+  | Outcome
+  | { readonly state: 'UNANSWERED'; readonly waitMs: number }
   | { readonly state: 'UNASKABLE'; readonly detail: string };
 
 async function ask(context: RunContext, batch: Batch, waitMs: number): Promise<Answer> {
-  const { services, turns, asking, destination, limits, pace } = context;
+  const { services, turns, asking, destination, limits, pace, punctual } = context;
+  const isRemoval = batch.begunAt !== null;
+  let endWait: (() => void) | undefined;
   try {
     await services.clock.sleep(waitMs, asking.signal);
     let asker = await proveAsker(context);
     if (asker.credentials === undefined) return UNASKABLE;
-    const request = { kind: 'CALL', priority: context.urgency, signal: asking.signal } as const;
+    const priority = isRemoval ? punctual.urgency : context.urgency;
+    const request = { kind: 'CALL', priority, signal: asking.signal } as const;
+    if (isRemoval) endWait = punctual.wait();
     return await turns.take(request, async () => {
+      endWait?.();
       if (!isFresh(asker)) asker = await proveAsker(context);
       if (asker.credentials === undefined) return UNASKABLE;
       return destination.outcome(asker.credentials, batch.receipt ?? '');
@@ -85,7 +115,7 @@ async function ask(context: RunContext, batch: Batch, waitMs: number): Promise<A
       context.trouble = problemOf(error);
       const againMs = error.afterMs ?? limits.outcomeIntervalMs;
       if (error.tooFast) pace.pauseUntil(services.clock.monotonic() + againMs);
-      return { state: 'PENDING', waitMs: againMs, unanswered: true };
+      return { state: 'UNANSWERED', waitMs: againMs };
     }
     if (error instanceof FixCredentialsError) {
       await reportFailing(context, error);
@@ -93,6 +123,8 @@ async function ask(context: RunContext, batch: Batch, waitMs: number): Promise<A
     }
     if (error instanceof SendingEndedError) return { state: 'UNASKABLE', detail: DEADLINE_PASSED };
     throw error;
+  } finally {
+    endWait?.();
   }
 }
 
@@ -159,6 +191,8 @@ async function sendAgainOrGiveUp(
   detail: string,
 ): Promise<Parcel | undefined> {
   const { services, run, sending } = context;
+  // Whatever it did has happened by now; the next attempt has a window of its own.
+  Object.assign(batch, afterLoss(batch));
   if (sending.signal.aborted) {
     await leaveUnconfirmed(context, batch, detail);
     return undefined;

@@ -4,7 +4,6 @@ import type { Dialect } from '../dialect.js';
 import type { Batch } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { AS_WANTED, DOUBT_FOR_GOOD, LedgerTask, Standing } from '../entities/ledger.js';
-import { attributeFailures } from './failures.js';
 import type { RemovalWindow } from './ledger.js';
 import { noteRemovals, noteReturns } from './note-removals.js';
 import { tasksOf } from './planned.js';
@@ -33,7 +32,7 @@ function deliveredNow(sql: Dialect): string {
 }
 
 /** What holds of an entry whose outcome is known to be good. */
-function delivered(sql: Dialect): string {
+export function delivered(sql: Dialect): string {
   return `
     "delivered" = CASE WHEN ${IS_REMOVAL} THEN "delivered" ELSE ${deliveredNow(sql)} END,
     "standing" = CASE WHEN ${IS_REMOVAL} THEN ${Standing.REMOVED} ELSE ${Standing.ON_LIST} END,
@@ -53,9 +52,8 @@ const RANGE = {
 /** A batch that the destination is done with. */
 export interface Arrival {
   readonly batch: Batch;
-  /** When it took effect; undefined: the destination's clock was not seen, so that nobody can prove later that an
-   *  unsubscribe was ours. */
-  readonly window: RemovalWindow | undefined;
+  /** When its removals took effect: an unsubscribe that the destination dates otherwise was the person's choice. */
+  readonly windows: readonly RemovalWindow[];
 }
 
 /**
@@ -69,8 +67,8 @@ export async function confirmEntries(
   arrivals: readonly Arrival[],
 ): Promise<Map<number, number>> {
   if (arrivals.length === 0) return new Map();
-  for (const { batch, window } of arrivals) {
-    await noteRemovalsOf(services, manager, run, batch, window);
+  for (const { batch, windows } of arrivals) {
+    await noteRemovalsOf(services, manager, run, batch, windows);
     if (batch.checked) await noteReturns(services, manager, run, inBatch(batch), batchParameters(run, batch));
   }
   // A batch carries two tasks at most, one twice if it carries one: each range has as many columns.
@@ -107,9 +105,9 @@ export async function doubtEntries(
   manager: EntityManager,
   run: ExportRun,
   batch: Batch,
-  window: RemovalWindow | undefined,
+  windows: readonly RemovalWindow[],
 ): Promise<number> {
-  await noteRemovalsOf(services, manager, run, batch, window);
+  await noteRemovalsOf(services, manager, run, batch, windows);
   return update(
     manager,
     run,
@@ -183,14 +181,14 @@ export async function releaseEntries(
   manager: EntityManager,
   run: ExportRun,
   keys: readonly string[],
-  earlier: { isOff: boolean; mayHaveArrived: boolean; window: RemovalWindow | undefined },
+  earlier: { isOff: boolean; mayHaveArrived: boolean; windows: readonly RemovalWindow[] },
 ): Promise<number> {
   if (keys.length === 0) return 0;
   const list = JSON.stringify(keys);
   const where = `"ledgerId" = $1 AND "plannedRun" = $2 AND "emailKey" IN ${dialectOf(manager).list('$3')}`;
-  const { isOff, mayHaveArrived, window } = earlier;
+  const { isOff, mayHaveArrived, windows } = earlier;
   if (mayHaveArrived)
-    await noteRemovals(services, manager, run, where, [run.ledgerId, run.number, list], window);
+    await noteRemovals(services, manager, run, where, [run.ledgerId, run.number, list], windows);
   const mayBeOff = `, "standing" = ${Standing.REMOVED}, "doubt" = ${DOUBT_FOR_GOOD}`;
   return execute(
     manager,
@@ -199,53 +197,15 @@ export async function releaseEntries(
   );
 }
 
-/**
- * A batch whose outcome was unknown has told it after all. It decides the entries that are still in doubt because of this
- * batch: they are delivered as they were sent, or refused. It says nothing about entries that changed since, for example
- * because another export took the address off the list (see `noteRemovals`). A failure that belongs to no entry of the
- * batch leaves all of them in doubt.
- */
-export async function resolveEntries(
-  manager: EntityManager,
-  ledgerId: number,
-  batch: Batch,
-  failures: readonly string[],
-  refusal: Refusal,
-): Promise<void> {
-  const inRange = '"ledgerId" = $1 AND "emailKey" >= $2 AND "emailKey" <= $3';
-  const range = [ledgerId, batch.fromKey, batch.toKey];
-  // Whoever was in the batch is in doubt ever since: because of the batch, or for good if something happened in between.
-  const sent = await manager.query<{ emailKey: string }[]>(
-    `SELECT "emailKey" FROM "ledger_entries" WHERE ${inRange} AND "doubt" IS NOT NULL`,
-    range,
-  );
-  const failed = attributeFailures(
-    failures,
-    sent.map(({ emailKey }) => emailKey),
-  );
-  if (failed === undefined) return;
-  await execute(
-    manager,
-    `UPDATE "ledger_entries" SET "doubt" = ${DOUBT_FOR_GOOD}, "refusal" = $1
-     WHERE "ledgerId" = $2 AND "doubt" = $3 AND "emailKey" IN ${dialectOf(manager).list('$4')}`,
-    [JSON.stringify(refusal), ledgerId, batch.id, JSON.stringify(failed)],
-  );
-  await execute(
-    manager,
-    `UPDATE "ledger_entries" SET ${delivered(dialectOf(manager))} WHERE ${inRange} AND "doubt" = $4`,
-    [...range, batch.id],
-  );
-}
-
 async function noteRemovalsOf(
   services: RemovalServices,
   manager: EntityManager,
   run: ExportRun,
   batch: Batch,
-  window: RemovalWindow | undefined,
+  windows: readonly RemovalWindow[],
 ): Promise<void> {
   if (run.leavers === 0) return;
-  await noteRemovals(services, manager, run, inBatch(batch), batchParameters(run, batch), window);
+  await noteRemovals(services, manager, run, inBatch(batch), batchParameters(run, batch), windows);
 }
 
 function inBatch(batch: Batch): string {

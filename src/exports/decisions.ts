@@ -22,7 +22,7 @@ export interface Decision {
   /** Writes down what became of the people, and answers what that adds to the run's counters. */
   readonly people?: (transaction: Transaction) => Promise<Added>;
   /** Whoever is left in the batch afterwards is confirmed; when that took effect, by the destination's clock. */
-  readonly confirmed?: { readonly window: RemovalWindow | undefined };
+  readonly confirmed?: { readonly windows: readonly RemovalWindow[] };
 }
 
 /** Changes a batch, its people and its run's counters in one transaction, and then tells who watches the run. */

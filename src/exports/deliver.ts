@@ -61,8 +61,8 @@ export async function deliver(context: RunContext): Promise<void> {
     carried.add(watched);
   };
 
-  const follow = async (batch: Batch) => {
-    const again = await followUp(context, batch);
+  const follow = async (batch: Batch, isResumed: boolean) => {
+    const again = await followUp(context, batch, { isResumed });
     if (again !== undefined) outbox.put([again]);
   };
 
@@ -88,7 +88,7 @@ export async function deliver(context: RunContext): Promise<void> {
       });
     if ('again' in result) outbox.put(result.again);
     // On a way of its own: thousands can wait for their outcome at once, and this one still holds the contacts.
-    else carry(follow(result.accepted));
+    else carry(follow(result.accepted, false));
   };
 
   const check = async () => {
@@ -101,7 +101,7 @@ export async function deliver(context: RunContext): Promise<void> {
     });
   };
 
-  for (const batch of accepted) carry(follow(batch));
+  for (const batch of accepted) carry(follow(batch, true));
   carry(check());
   try {
     while (!sending.signal.aborted) {

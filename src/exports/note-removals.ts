@@ -5,6 +5,9 @@ import { DOUBT_FOR_GOOD, LedgerTask, Standing } from '../entities/ledger.js';
 import type { RemovalWindow } from './ledger.js';
 import { rememberRemoval, rememberReturn, type RemovalServices } from './removals.js';
 
+/** A ledger and its place. */
+export type LedgerAtList = Pick<ExportRun, 'account' | 'listId' | 'ledgerId'>;
+
 /**
  * Notes when removals took effect, of those entries of the run for which `where` holds. Other exports to the list that
  * had delivered these contacts (detached ones, or ones that wait for their next run) learn that they are off it. So do
@@ -14,10 +17,10 @@ import { rememberRemoval, rememberReturn, type RemovalServices } from './removal
 export async function noteRemovals(
   services: RemovalServices,
   manager: EntityManager,
-  run: ExportRun,
+  run: LedgerAtList,
   where: string,
   parameters: unknown[],
-  window: RemovalWindow | undefined,
+  windows: readonly RemovalWindow[],
 ): Promise<void> {
   const isRemoval = `"ledger_entries"."task" = ${LedgerTask.REMOVE}`;
   const emailKeys = await keysOf(manager, `${where} AND ${isRemoval}`, parameters);
@@ -31,7 +34,7 @@ export async function noteRemovals(
        AND "ledgerId" IN (SELECT "id" FROM "ledgers" WHERE "account" = $2 AND "listId" = $3 AND "id" <> $4)`,
     [JSON.stringify(emailKeys), run.account, run.listId, run.ledgerId],
   );
-  if (window !== undefined) await rememberRemoval(services, manager, run, emailKeys, window);
+  if (windows.length > 0) await rememberRemoval(services, manager, run, emailKeys, windows);
 }
 
 /** The destination has confirmed on the list whoever was looked up first: those who had been taken off it are back. */

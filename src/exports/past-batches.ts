@@ -4,9 +4,10 @@ import type { ExportRun } from '../entities/export-run.js';
 import { RejectionReason } from '../entities/rejection.js';
 import { RetryLaterError, type Outcome } from '../destinations/destination.js';
 import { callOnce, waitWhileAway } from './call-destination.js';
-import { resolveEntries } from './decide-entries.js';
 import { transactAs } from './fence.js';
+import { resolveEntries } from './late-outcomes.js';
 import { ledgerOf } from './ledger.js';
+import { lateWindow } from './removal-windows.js';
 import type { RunContext } from './run-context.js';
 import { count } from './run-states.js';
 
@@ -72,15 +73,18 @@ async function askOnce(context: RunContext, batch: Batch): Promise<boolean> {
 async function giveUp(context: RunContext, batch: Batch): Promise<void> {
   const why = context.trouble?.message;
   context.services.logger.warn({ batch: batch.id, why }, 'outcome of an earlier batch given up');
-  await resolve(context, batch, { state: 'PENDING' });
+  await resolve(context, batch, undefined);
 }
 
-/** @param outcome people are learned about if it is COMPLETED; otherwise they stay in doubt, and are sent again if wanted. */
-async function resolve(context: RunContext, batch: Batch, outcome: Outcome): Promise<void> {
+/**
+ * @param outcome people are learned about if it is COMPLETED; otherwise, and without one, they stay in doubt, and are sent
+ *   again if wanted.
+ */
+async function resolve(context: RunContext, batch: Batch, outcome: Outcome | undefined): Promise<void> {
   const { run, services } = context;
   await transactAs(services, run, async ({ manager, afterCommit }) => {
     await count(manager, run, {});
-    if (outcome.state === 'COMPLETED') await learn(manager, context, batch, outcome);
+    if (outcome?.state === 'COMPLETED') await learn(manager, context, batch, outcome);
     await manager.update(Batch, { id: batch.id }, { state: BatchState.RESOLVED });
     afterCommit(() => services.metrics.batchesBecame(BatchState.RESOLVED));
   });
@@ -109,12 +113,18 @@ async function learn(
   manager: EntityManager,
   { run, services }: RunContext,
   batch: Batch,
-  { failures, possibleReasons }: Outcome & { state: 'COMPLETED' },
+  { failures, possibleReasons, at }: Outcome & { state: 'COMPLETED' },
 ): Promise<void> {
   const { id } = await ledgerOf(manager, run);
-  await resolveEntries(manager, id, batch, failures, {
-    reason: RejectionReason.REFUSED_BY_DESTINATION,
-    detail: possibleReasons,
-    at: services.clock.now(),
+  const { account, listId } = run;
+  const window = lateWindow(batch, at);
+  await resolveEntries(services, manager, { account, listId, ledgerId: id }, batch, {
+    failures,
+    refusal: {
+      reason: RejectionReason.REFUSED_BY_DESTINATION,
+      detail: possibleReasons,
+      at: services.clock.now(),
+    },
+    windows: window === undefined ? [] : [window],
   });
 }

@@ -13,6 +13,7 @@ import { createDecide } from './decisions.js';
 import { beginTenure, RunTakenError } from './fence.js';
 import { meteredTurns } from './metered-turns.js';
 import { createPace, type PastRequest } from './pace.js';
+import { createPunctualQuestions } from './punctual-questions.js';
 import type { Queue } from './queue.js';
 import {
   BROKEN,
@@ -86,6 +87,7 @@ export async function pumpAccount(
     const { pace, turns } = (budget ??= await budgetAt(limits));
     const ours = { ...tenant, logger: services.logger.child({ runId: run.id }) };
     await takeUp(ours, run);
+    const urgency = () => run.toSend - run.confirmed - run.rejected - run.unconfirmed;
     const context: RunContext = {
       services: ours,
       run,
@@ -94,7 +96,8 @@ export async function pumpAccount(
       pace,
       turns,
       comparing,
-      urgency: () => run.toSend - run.confirmed - run.rejected - run.unconfirmed,
+      urgency,
+      punctual: createPunctualQuestions(services.clock, limits, urgency),
       decide: createDecide(tenant, run, holds),
       clockThere: () => destination.timeAt(host),
       // Whoever was interrupted may have batches under way before it is taken up again.

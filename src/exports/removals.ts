@@ -59,7 +59,7 @@ export async function rememberRemoval(
   manager: EntityManager,
   place: ListPlace,
   emailKeys: readonly string[],
-  { from, to }: RemovalWindow,
+  added: readonly RemovalWindow[],
 ): Promise<void> {
   if (hashPerson === undefined || emailKeys.length === 0) return;
   const listHash = listHashOf(hashPerson, place);
@@ -69,10 +69,11 @@ export async function rememberRemoval(
      WHERE "listHash" = $1 AND "personHash" IN ${dialectOf(manager).list('$2')}`,
     [listHash, JSON.stringify(persons)],
   );
+  const next = added.map(({ from, to }): StoredWindows[number] => [from, to]);
   const before = new Map(known.map(({ personHash, windows }) => [personHash, windows]));
   const rows = persons.map((personHash) => {
     const windows = JSON.parse(before.get(personHash) ?? '[]') as StoredWindows;
-    return [personHash, JSON.stringify([...windows, [from, to]].slice(-MAX_REMOVALS))];
+    return [personHash, JSON.stringify([...windows, ...next].slice(-MAX_REMOVALS))];
   });
   await execute(
     manager,

@@ -17,6 +17,7 @@ import type { Pace } from './pace.js';
 import type { PreparingPlaces } from './preparing-places.js';
 import type { ProgressHub } from './progress-hub.js';
 import type { Turnstile } from '../turnstile.js';
+import type { PunctualQuestions } from './punctual-questions.js';
 import type { Turns } from './turns.js';
 
 /** What the engine needs from the rest of the server; within a run, every line of the logger carries its `runId`. */
@@ -55,6 +56,8 @@ export interface RunContext {
   readonly comparing: Turnstile;
   /** How urgent its requests are: the less is left to do, the sooner. 200 people never wait behind a million. */
   readonly urgency: () => number;
+  /** Its questions about removals, which may not wait long. */
+  readonly punctual: PunctualQuestions;
   /** Where the batches of the run are decided. */
   readonly decide: Decide;
   /** The destination's clock as its last answer showed it, in ms since 1970; undefined: it has not answered yet. */

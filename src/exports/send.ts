@@ -6,7 +6,7 @@ import {
   type Credentials,
 } from '../destinations/destination.js';
 import { problemOf } from '../connections/problems.js';
-import { timeAttempt } from './attempt-clock.js';
+import { hasRemovals, timeAttempt } from './attempt-clock.js';
 import {
   acceptBatch,
   dropRefused,
@@ -46,16 +46,16 @@ export async function handOver(
       return { again: [sent] };
     };
   }
-  const begun = timeAttempt(context);
+  const timesOf = hasRemovals(parcel) ? timeAttempt(context) : () => undefined;
   try {
     const receipt = await context.destination.send(intent.credentials, {
       listId: context.run.listId,
       contacts: parcel.entries.map(contactOf),
       runAutomations: context.run.runAutomations,
     });
-    const begunAt = begun();
+    const times = timesOf();
     return async () => {
-      await acceptBatch(context, sent.batch, receipt, begunAt);
+      await acceptBatch(context, sent.batch, receipt, times);
       return { accepted: sent.batch };
     };
   } catch (error: unknown) {

@@ -30,6 +30,7 @@ import { UnprovenTries1796100000000 } from '../migrations/1796100000000-unproven
 import { WhoFoundThemGone1796130000000 } from '../migrations/1796130000000-who-found-them-gone.js';
 import { RemovalsOutliveExports1796150000000 } from '../migrations/1796150000000-removals-outlive-exports.js';
 import { KeysOfAddresses1796140000000 } from '../migrations/1796140000000-keys-of-addresses.js';
+import { RemovalWindowsOfAttempts1796110000000 } from '../migrations/1796110000000-removal-windows-of-attempts.js';
 
 /** Every table and every migration, by name: nothing is found by looking through folders. */
 export const dataModel = {
@@ -74,6 +75,7 @@ export const dataModel = {
     RoomForUpdates1795535000000,
     WhereARefreshWasAskedFor1795536000000,
     UnprovenTries1796100000000,
+    RemovalWindowsOfAttempts1796110000000,
     WhoFoundThemGone1796130000000,
     KeysOfAddresses1796140000000,
     RemovalsOutliveExports1796150000000,

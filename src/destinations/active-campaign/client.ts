@@ -9,7 +9,8 @@ import { wrongKey } from './problems.js';
  * the call is to be made again later does not, and is thrown as RetryLaterError.
  */
 export type Answer =
-  | { readonly kind: 'OK'; readonly body: JsonObject }
+  /** `at` is its `Date`, in ms since 1970. */
+  | { readonly kind: 'OK'; readonly body: JsonObject; readonly at: number | undefined }
   /** 2xx, but no JSON object: a web page. */
   | { readonly kind: 'NOT_JSON' }
   | { readonly kind: 'REDIRECT' }
@@ -43,17 +44,24 @@ export interface ClientServices {
 /** Beyond this a `Retry-After` is not believed: timers have an upper limit, and so have runs. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
+/** Answers that are under way together arrive within this time. */
+const TIME_KEPT_MS = 10_000;
+
 /** The visible ASCII characters: what a header can carry and a key consists of. */
 const SENDABLE_KEY = /^[\x21-\x7e]+$/;
 
 export function createClient({ http, clock, timeScaleOf }: ClientServices): Client {
   const scaled = ({ host }: Credentials, ms: number) => ms / timeScaleOf(host);
-  const times = new Map<string, number>();
+  const times = new Map<string, { time: number; seenAt: number }>();
 
-  // Answers overtake each other, and the machines behind one name differ by a little: the greatest is kept.
-  function noteTime({ headers }: HttpAnswer, host: string): void {
-    const time = Date.parse(headers.get('date') ?? '');
-    if (!Number.isNaN(time)) times.set(host, Math.max(time, times.get(host) ?? time));
+  // Answers overtake each other, and the machines behind one name differ by a little: the greatest is kept. But not for
+  // ever: a clock may be put back, and one answer may show a wrong time.
+  function noteTime(time: number | undefined, host: string): void {
+    if (time === undefined) return;
+    const now = clock.monotonic();
+    const kept = times.get(host);
+    const isOld = kept !== undefined && now - kept.seenAt > TIME_KEPT_MS;
+    if (kept === undefined || isOld || time >= kept.time) times.set(host, { time, seenAt: now });
   }
 
   async function call(
@@ -65,11 +73,13 @@ export function createClient({ http, clock, timeScaleOf }: ClientServices): Clie
     const headers = { 'Api-Token': apiKey, Accept: 'application/json', 'Content-Type': 'application/json' };
     const exchange = async () => {
       const answer = await http({ ...request, host, path: `/api/3${request.path}`, headers });
-      noteTime(answer, host);
+      const at = dateOf(answer);
+      noteTime(at, host);
       const retryAfterMs = parseRetryAfter(answer, clock.now());
       return classify(
         answer,
         host,
+        at,
         retryAfterMs === undefined ? undefined : scaled(credentials, retryAfterMs),
       );
     };
@@ -81,7 +91,7 @@ export function createClient({ http, clock, timeScaleOf }: ClientServices): Clie
     post: (credentials, path, body) => call(credentials, { method: 'POST', path, body }),
     pause: (credentials, ms) => clock.sleep(scaled(credentials, ms)),
     scaled,
-    timeAt: (host) => times.get(host),
+    timeAt: (host) => times.get(host)?.time,
   };
 }
 
@@ -92,11 +102,13 @@ export function createClient({ http, clock, timeScaleOf }: ClientServices): Clie
 function classify(
   { status, body: text }: HttpAnswer,
   host: string,
+  at: number | undefined,
   retryAfterMs: number | undefined,
 ): Answer {
   if (status >= 300 && status < 400) return { kind: 'REDIRECT' };
   const body = parseObject(text);
-  if (status >= 200 && status < 300) return body === undefined ? { kind: 'NOT_JSON' } : { kind: 'OK', body };
+  if (status >= 200 && status < 300)
+    return body === undefined ? { kind: 'NOT_JSON' } : { kind: 'OK', body, at };
   switch (status) {
     case 400:
     case 413:
@@ -117,6 +129,12 @@ function classify(
       throw new RetryLaterError(message, retryAfterMs, tooFast, 'NOTHING', takenAt(status));
     }
   }
+}
+
+/** When the answer was written, in ms since 1970. */
+function dateOf({ headers }: Pick<HttpAnswer, 'headers'>): number | undefined {
+  const time = Date.parse(headers.get('date') ?? '');
+  return Number.isNaN(time) ? undefined : time;
 }
 
 /**
@@ -140,9 +158,7 @@ export function takenAfter({ kind }: Answer): RetryLaterError['taken'] {
 function parseRetryAfter({ headers }: HttpAnswer, nowMs: number): number | undefined {
   const text = headers.get('retry-after')?.trim();
   if (text === undefined) return undefined;
-  const answeredAt = Date.parse(headers.get('date') ?? '');
-  const ms = /^\d+(\.\d+)?$/.test(text)
-    ? Number(text) * 1_000
-    : Date.parse(text) - (Number.isNaN(answeredAt) ? nowMs : answeredAt);
+  const answeredAt = dateOf({ headers });
+  const ms = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - (answeredAt ?? nowMs);
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
 }

@@ -19,29 +19,30 @@ export async function fetchOutcome(
 ): Promise<Outcome> {
   const answer = await client.get(credentials, `/import/info?batchId=${encodeURIComponent(receipt)}`);
   if (answer.kind !== 'OK') return explain(client, credentials, answer, WHAT);
-  const outcome = read(answer.body);
+  const outcome = read(answer.body, answer.at);
   if (outcome === undefined) throw senseless(credentials.host, WHAT);
   return outcome;
 }
 
-function read(body: JsonObject): Outcome | undefined {
+function read(body: JsonObject, at: number | undefined): Outcome | undefined {
   const status = member(body, 'status');
   switch (status) {
-    // In the first second nothing is assigned yet.
+    // In the first second nothing is assigned yet; a claimed batch is not begun either (§4.1).
     case false:
     case 'waiting':
     case 'claimed':
+      return { state: 'PENDING', begun: false, at };
     case 'active':
-      return { state: 'PENDING' };
+      return { state: 'PENDING', begun: true, at };
     case 'completed': {
       const failures: unknown = member(body, 'failure');
       if (!isStringArray(failures)) return undefined;
-      return { state: 'COMPLETED', failures, possibleReasons: POSSIBLE_REASONS };
+      return { state: 'COMPLETED', failures, possibleReasons: POSSIBLE_REASONS, at };
     }
     // Given up for causes that are not told; to send the contacts again is safe (§4.1).
     case 'failed':
     case 'interrupted':
-      return { state: 'LOST', detail: `ActiveCampaign gave the batch up: its state is ${status}.` };
+      return { state: 'LOST', detail: `ActiveCampaign gave the batch up: its state is ${status}.`, at };
     default:
       return undefined;
   }
