@@ -3,7 +3,7 @@ import { Api } from './api.js';
 import { auditQuietRun, auditRuns, auditSegments } from './audit.js';
 import { auditDatabase } from './audit-database.js';
 import { deal, dealAgain, type Card } from './deck.js';
-import { judgeConduct, judgeSandbox } from './judge.js';
+import { judgeConduct, judgeSandbox, requestsWithoutProof } from './judge.js';
 import { live, type Stage } from './life.js';
 import { Mischief } from './mischief.js';
 import type { ChaosOptions } from './options.js';
@@ -132,7 +132,7 @@ async function conclude(stage: Stage, world: World): Promise<End> {
   await auditSegments(api, world, violations);
   await stopPolitely(server, violations);
   await startOnceMore(folder, sandbox, violations);
-  await auditDatabase(folder.databaseUrl, violations);
+  await auditDatabase(folder.databaseUrl, requestsWithoutProof(sandbox), violations);
   const states = Map.groupBy(runs, ({ state }) => state);
   return {
     starts: 2,

@@ -102,6 +102,13 @@ function judgeContact(
   }
 }
 
+/** How many batches were accepted, or possibly accepted as far as a client can know from the answer. */
+export function requestsWithoutProof({ log }: Sandbox): number {
+  return log.filter(
+    ({ kind, status }) => kind === 'importer' && !(status >= 400 && status < 500) && status !== 503,
+  ).length;
+}
+
 /** What a well-behaved client leaves at nought. */
 export function judgeConduct(sandbox: Sandbox, violations: Violations): void {
   const { quotaRefusals, overriddenOptOuts } = sandbox.summary().invariants;
