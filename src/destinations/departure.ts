@@ -1,10 +1,7 @@
 import http, { type ClientRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import https from 'node:https';
 
-type Request = (
-  options: RequestOptions,
-  onResponse: (response: IncomingMessage) => void,
-) => ClientRequest;
+type Request = (options: RequestOptions, onResponse: (response: IncomingMessage) => void) => ClientRequest;
 
 /** Tells of one request whether any of it can have reached the destination. */
 export interface Departure {
