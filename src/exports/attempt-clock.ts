@@ -51,12 +51,13 @@ export function timeAttempt({
   clockThere,
 }: Pick<RunContext, 'services' | 'limits' | 'clockThere'>): () => Date | null {
   const seenBefore = clockThere() ?? -Infinity;
-  const startedAt = services.clock.now();
+  const startedAt = services.clock.monotonic();
   return () => {
     const there = clockThere();
     if (there === undefined) return null;
-    // A wall clock that was put back meanwhile shows too little: then the window is smaller than it might be.
-    const tookMs = Math.max(0, services.clock.now() - startedAt);
+    // The monotonic clock shows too little if the machine was suspended: then the window is smaller than it might be. A
+    // wall clock that was put forward would show too much, and an unsubscribe of somebody else count as ours.
+    const tookMs = services.clock.monotonic() - startedAt;
     return new Date(Math.max(seenBefore, there - tookMs * limits.timeScale));
   };
 }
