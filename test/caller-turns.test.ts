@@ -13,12 +13,16 @@ const HERE = { account: 'acme', host: 'acme.api-us1.com', windowMs: 1_000 };
 function callers(slots: CallSlots = SOLE_SLOTS) {
   const clock = createManualClock(0);
   const worked = createWorkedAccounts(false);
-  const turns = createCallerTurns({ clock, worked, slots });
+  const closing = new AbortController();
+  const turns = createCallerTurns({ clock, worked, slots, closing: closing.signal });
   const begun: string[] = [];
   return {
     clock,
     worked,
     begun,
+    close: () => {
+      closing.abort();
+    },
     ask: (name: string, { place = HERE, lastsMs = 0, fails }: AskOptions = {}) =>
       turns.take(place, async () => {
         begun.push(`${name} ${clock.monotonic()}`);
@@ -96,6 +100,19 @@ describe('the requests of callers', () => {
     await clock.pass(10_000);
     expect(await Promise.all([slow, patient])).toEqual(['slow', 'patient']);
     expect(begun).toEqual(['slow 0', 'patient 26000']);
+  });
+
+  it('wait no longer when the server stops, and keep no timer of theirs', async () => {
+    const { ask, begun, clock, close } = callers();
+    const first = ask('a', { fails: new RetryLaterError('Too fast.', 15_000, true) }).catch(() => 'refused');
+    await clock.pass(1);
+    await first;
+    const waiting = ['b', 'c'].map((name) => errorOf(ask(name)));
+    await clock.pass(1);
+    close();
+    for (const error of await Promise.all(waiting)) expect(error).toMatchObject({ code: 'CONFLICT' });
+    expect(clock.sleepers()).toBe(0);
+    expect(begun).toEqual(['a 0']);
   });
 
   it('rest for as long as the destination asks for, and at once refuse who would wait too long for it', async () => {

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 import { RetryLaterError } from '../destinations/destination.js';
-import { RateLimitedError } from '../errors.js';
+import { ConflictError, RateLimitedError } from '../errors.js';
 import type { WorkedAccounts } from './account-turns.js';
 import type { CallSlots } from './call-slots.js';
 
@@ -24,7 +24,8 @@ export interface Place {
 export interface CallerTurns {
   /**
    * Waits for a turn, then performs the request.
-   * @throws {RateLimitedError} when too many wait, or the turn does not come in time; nothing was sent then.
+   * @throws {RateLimitedError} when too many wait, or the turn does not come in time; {ConflictError} when the server stops
+   *   meanwhile. Nothing was sent then.
    */
   readonly take: <T>(place: Place, perform: () => Promise<T>) => Promise<T>;
 }
@@ -49,33 +50,28 @@ export function createCallerTurns(services: {
   readonly clock: Clock;
   readonly worked: WorkedAccounts;
   readonly slots: CallSlots;
+  /** Aborts when the server stops: nobody waits any longer. */
+  readonly closing: AbortSignal;
 }): CallerTurns {
-  const { clock, worked, slots } = services;
+  const { clock, worked, slots, closing } = services;
   const lines = new Map<string, Line>();
 
-  const lineAt = (place: Place): Line => {
-    const name = nameOf(place);
-    const line = lines.get(name) ?? { waiting: 0, last: Promise.resolve(), freeAt: -Infinity };
+  /** Lines that say nothing any more are forgotten when a new one begins. */
+  const lineAt = (name: string): Line => {
+    const known = lines.get(name);
+    if (known !== undefined) return known;
+    const now = clock.monotonic();
+    for (const [other, { waiting, freeAt }] of lines) if (waiting === 0 && freeAt <= now) lines.delete(other);
+    const line = { waiting: 0, last: Promise.resolve(), freeAt: -Infinity };
     lines.set(name, line);
     return line;
   };
 
-  /** A line is kept as long as it says something: until the next request may go. */
-  const forget = async (place: Place, line: Line) => {
-    await sleep(line.freeAt - clock.monotonic());
-    const isOver = line.waiting === 0 && line.freeAt <= clock.monotonic();
-    if (isOver && lines.get(nameOf(place)) === line) lines.delete(nameOf(place));
-  };
-
-  const sleep = async (ms: number, signal?: AbortSignal) => {
-    if (ms > 0) await clock.sleep(ms, signal);
-  };
-
-  const reserve = async (place: Place, signal: AbortSignal) => {
+  const reserve = async (name: string, wait: Wait) => {
     for (;;) {
-      const slot = await slots.reserve(nameOf(place));
+      const slot = await slots.reserve(name);
       if ('free' in slot) return slot;
-      await sleep(Math.min(Math.max(slot.busyMs, 1), LOOK_MS), signal);
+      await clock.sleep(Math.min(Math.max(slot.busyMs, 1), LOOK_MS), wait.begin());
     }
   };
 
@@ -88,78 +84,87 @@ export function createCallerTurns(services: {
   ): Promise<T> => {
     const restsMs = line.freeAt - clock.monotonic();
     if (restsMs > MAX_WAIT_MS) throw busy(restsMs);
-    await sleep(restsMs, wait.signal);
+    if (restsMs > 0) await clock.sleep(restsMs, wait.begin());
     const here = place.account === undefined ? undefined : worked.turnsOf(place.account);
-    const windowMs = place.windowMs < SHORTEST_WINDOW_MS ? 0 : place.windowMs;
-    let restMs = windowMs;
+    let restMs = place.windowMs < SHORTEST_WINDOW_MS ? 0 : place.windowMs;
     const request = async () => {
       wait.end();
       try {
         return await perform();
       } catch (error: unknown) {
         if (error instanceof RetryLaterError && error.tooFast) {
-          restMs = Math.max(windowMs, error.afterMs ?? windowMs);
+          restMs = Math.max(restMs, error.afterMs ?? restMs);
           here?.pause(restMs);
         }
         throw error;
+      } finally {
+        line.freeAt = clock.monotonic() + restMs;
       }
     };
+    if (here !== undefined) return here.take(request, wait.begin());
+    const slot = await reserve(nameOf(place), wait);
     try {
-      if (here !== undefined) return await here.take(request, wait.signal);
-      const slot = await reserve(place, wait.signal);
-      try {
-        return await request();
-      } finally {
-        // If it fails, the reservation ends by itself.
-        await slot.free(restMs).catch(() => undefined);
-      }
+      return await request();
     } finally {
-      line.freeAt = clock.monotonic() + restMs;
+      // If it fails, the reservation ends by itself.
+      await slot.free(restMs).catch(() => undefined);
     }
   };
 
   return {
     take: async (place, perform) => {
-      const line = lineAt(place);
+      const line = lineAt(nameOf(place));
       if (line.waiting >= MAX_WAITING) throw busy(MAX_WAITING * place.windowMs);
-      line.waiting += 1;
-      const before = line.last;
+      const before = line.waiting === 0 ? undefined : line.last;
       const mine = Promise.withResolvers<undefined>();
-      line.last = before.then(() => mine.promise);
-      const wait = startWait(clock, () => busy(Math.max(place.windowMs, line.freeAt - clock.monotonic())));
+      line.last = (before ?? Promise.resolve()).then(() => mine.promise);
+      line.waiting += 1;
+      const wait = createWait(clock, closing, () =>
+        busy(Math.max(place.windowMs, line.freeAt - clock.monotonic())),
+      );
       try {
-        await orAborted(before, wait.signal);
+        if (before !== undefined) await orAborted(before, wait.begin());
         return await performIn(line, place, perform, wait);
       } finally {
         wait.end();
         line.waiting -= 1;
         mine.resolve(undefined);
-        void forget(place, line);
       }
     },
   };
 }
 
-/** A wait for a turn that somebody gives up after a while. */
+/** A wait for a turn that is given up after a while, and when the server stops. Its time begins when it is needed. */
 interface Wait {
-  readonly signal: AbortSignal;
+  readonly begin: () => AbortSignal;
   readonly end: () => void;
 }
 
-function startWait(clock: Clock, tooLong: () => Error): Wait {
+function createWait(clock: Clock, closing: AbortSignal, tooLong: () => Error): Wait {
   const ended = new AbortController();
   const given = new AbortController();
-  clock.sleep(MAX_WAIT_MS, ended.signal).then(
-    () => {
-      given.abort(tooLong());
-    },
-    () => {
-      // The turn has come.
-    },
-  );
+  const close = () => {
+    given.abort(new ConflictError('The server is stopping.', 'Ask again after the next start.'));
+  };
+  let isBegun = false;
   return {
-    signal: given.signal,
+    begin: () => {
+      if (isBegun) return given.signal;
+      isBegun = true;
+      if (closing.aborted) close();
+      closing.addEventListener('abort', close, { once: true });
+      clock.sleep(MAX_WAIT_MS, ended.signal).then(
+        () => {
+          given.abort(tooLong());
+        },
+        () => {
+          // The turn has come.
+        },
+      );
+      return given.signal;
+    },
     end: () => {
+      closing.removeEventListener('abort', close);
       ended.abort(new Error('The turn has come.'));
     },
   };
@@ -171,6 +176,7 @@ function orAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void
     const giveUp = () => {
       reject(signal.reason as Error);
     };
+    if (signal.aborted) giveUp();
     signal.addEventListener('abort', giveUp, { once: true });
     void promise.then(() => {
       signal.removeEventListener('abort', giveUp);

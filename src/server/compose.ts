@@ -101,7 +101,7 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
   addBacklogGauges(registry, { clock, logger }, () => readBacklog(reader));
   const workedAccounts = createWorkedAccounts(wire.isShared);
   const slots = wire.isShared ? createSharedSlots(database) : SOLE_SLOTS;
-  const callerTurns = createCallerTurns({ clock, worked: workedAccounts, slots });
+  const callerTurns = createCallerTurns({ clock, worked: workedAccounts, slots, closing });
   const hub = createProgressHub({ reader, clock, logger, wire });
   const heldBell = createBell(clock);
   const sessions = createSessions({ reader, clock, logger, wire });

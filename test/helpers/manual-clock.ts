@@ -11,6 +11,8 @@ export interface ManualClock extends Clock {
   readonly pass: (ms: number) => Promise<void>;
   /** Sets the wall clock alone, forward or (negative) back; nobody wakes. Forward is also what a suspension looks like. */
   readonly set: (byMs: number) => void;
+  /** How many sleep. */
+  readonly sleepers: () => number;
 }
 
 export function createManualClock(startMs = Date.UTC(2026, 0, 1)): ManualClock {
@@ -23,6 +25,7 @@ export function createManualClock(startMs = Date.UTC(2026, 0, 1)): ManualClock {
   return {
     now: () => nowMs + setByMs,
     monotonic: () => nowMs,
+    sleepers: () => sleepers.size,
     set: (byMs) => {
       setByMs += byMs;
     },
