@@ -25,7 +25,7 @@ import type { RunContext } from './run-context.js';
  * stays, so that it can still be asked for).
  *
  * UNCONFIRMED: the run has ended without knowing. The next run of the ledger asks once more, before it sends anything
- * (see past-batches.ts); the answer makes it RESOLVED, and the figures of the old run stay as they were.
+ * (see past-batches.ts); the answer, or three questions without one, make it RESOLVED, and the figures of the old run stay as they were.
  *
  * SETTLED, RESOLVED and DROPPED are final. A batch and the counters of its run change in one transaction.
  */
