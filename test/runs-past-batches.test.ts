@@ -3,7 +3,6 @@ import type { Sandbox } from '../sandbox/sandbox.js';
 import {
   emailOf,
   exportOf,
-  fastTime,
   finish,
   imports,
   people,
@@ -161,7 +160,7 @@ describe('a batch of an earlier run', () => {
 
 describe('a batch of the run itself', () => {
   it('whose receipt is forgotten is sent again a few times, then its people are unconfirmed', async () => {
-    await using engine = await startEngine({ sluice: fastTime(4_000) });
+    await using engine = await startEngine();
     const { sandbox, sluice } = engine;
     const exportId = await exportOf(engine, people(2));
     sandbox.addFault({ on: 'info', times: null, action: FORGOTTEN });
@@ -180,7 +179,7 @@ describe('a batch of the run itself', () => {
   });
 
   it('is not lost while the destination is away: it is asked about when it is back', async () => {
-    await using engine = await startEngine({ sluice: fastTime(1_000) });
+    await using engine = await startEngine();
     const { sandbox, sluice } = engine;
     const exportId = await exportOf(engine, people(2));
     let probes = 0;
