@@ -49,7 +49,7 @@ export class Driver {
       if (prepared.isHeld) {
         prepared = this.stage.model.prepare(this.stage.exportAt(index), { approved: prepared.leavers });
       }
-      leavers += Number(prepared.deliver().progress.leavers ?? 0);
+      leavers += prepared.deliver().progress.leavers ?? 0;
     }
     const told = runs.map(({ progress }) => progress.leavers);
     expect({ leavers: told.reduce((sum, some) => sum + some, 0), told }).toEqual({ leavers, told });
