@@ -43,6 +43,7 @@ async function follow(place: Place, { steps, leaves }: Sequence): Promise<void> 
     await driver.refresh(leaves);
   } finally {
     place.sandbox.clearFaults();
+    place.sandbox.set({ subscriberLimit: null });
   }
 }
 
@@ -133,6 +134,16 @@ const KNOWN: Readonly<Record<string, readonly Step[]>> = {
     run(0, leave(0, 0)),
     run(0, join(0, 0), refuse(0, 'named')),
     run(0, leave(0, 0), acceptAll),
+  ],
+  'a newcomer does not fit into the account, and is tried again': [
+    run(0, { do: 'fill the account' }),
+    run(0),
+    run(0, acceptAll),
+  ],
+  'somebody who is refused for good is no newcomer to a full account': [
+    run(0, refuse(0, 'later')),
+    { changes: [{ do: 'fill the account' }], run: { export: 0, force: true } },
+    run(0),
   ],
   'a newcomer is refused and leaves': [run(0, refuse(0, 'later')), run(0, leave(0, 0), acceptAll)],
   'an unsubscribe is refused, and the person comes back': [

@@ -99,15 +99,6 @@ describe('a refusal', () => {
       progress: { unchanged: 100, confirmed: 200 },
     });
   });
-
-  it('of some newcomers is about these people', async () => {
-    await using engine = await startEngine({ sandbox: { subscriberLimit: 151 } });
-    const exportId = await exportOf(engine, people(300));
-    expect(await runFully(engine.sluice, exportId)).toMatchObject({
-      problem: null,
-      progress: { confirmed: 151, rejected: 149 },
-    });
-  });
 });
 
 describe('what was accepted and never confirmed', () => {

@@ -65,6 +65,18 @@ export class Batch {
   @Column('integer')
   losses!: number;
 
+  /** How many of its people had never been delivered, nor refused, before the run; those refused at once are taken off. */
+  @Column('integer', { default: 0 })
+  newcomers!: number;
+
+  /** How many of these the destination refused after it accepted the batch. */
+  @Column('integer', { default: 0 })
+  newcomersRefused!: number;
+
+  /** How many of those who were refused came after the last newcomer who was not, in the order of sending. */
+  @Column('integer', { default: 0 })
+  newcomersRefusedLast!: number;
+
   /** When the last request was about to begin: quota windows are rebuilt from it. */
   @Column(moment)
   intentAt!: Date;

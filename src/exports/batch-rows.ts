@@ -5,6 +5,7 @@ import type { ColumnType } from '../dialect.js';
 import { Batch, BatchState } from '../entities/batch.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { LedgerTask } from '../entities/ledger.js';
+import { isNewcomer } from './newcomers.js';
 import type { PlannedEntry } from './planned.js';
 import { count } from './run-states.js';
 
@@ -47,6 +48,9 @@ export function newBatch(
     mayHaveArrived,
     unprovenTries,
     losses,
+    newcomers: entries.filter(isNewcomer).length,
+    newcomersRefused: 0,
+    newcomersRefusedLast: 0,
     intentAt,
     begunAt: null,
     seenAt: null,
@@ -66,6 +70,9 @@ const CHANGING = {
   mayHaveArrived: 'boolean',
   unprovenTries: 'integer',
   losses: 'integer',
+  newcomers: 'integer',
+  newcomersRefused: 'integer',
+  newcomersRefusedLast: 'integer',
   intentAt: 'text',
   begunAt: 'text',
   seenAt: 'text',

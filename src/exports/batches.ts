@@ -1,6 +1,7 @@
 import { BatchState, type Batch } from '../entities/batch.js';
 import { RejectionReason } from '../entities/rejection.js';
 import type { AttemptTimes } from './attempt-clock.js';
+import { isNewcomer, type Newcomers } from './newcomers.js';
 import { insertBatches, newBatch } from './batch-rows.js';
 import { doubtEntries, releaseEntries } from './decide-entries.js';
 import { plannedIn, type PlannedEntry } from './planned.js';
@@ -80,18 +81,24 @@ export async function exhaustBatch(context: BatchContext, batch: Batch): Promise
   await leaveUnconfirmed(context, batch, NO_TRIES_LEFT);
 }
 
-/** The destination is done: these contacts were refused, the others are confirmed. */
+/**
+ * The destination is done: these contacts were refused, the others are confirmed.
+ * @param newcomers what that says of the newcomers of the batch, if anybody was refused.
+ */
 export async function settleBatch(
   context: BatchContext,
   batch: Batch,
   refused: readonly Rejected[],
+  newcomers: Partial<Newcomers> = {},
 ): Promise<void> {
   await context.decide({
     batch,
-    changes: { state: BatchState.SETTLED },
+    changes: { state: BatchState.SETTLED, ...newcomers },
     people: async ({ manager }) => {
       if (refused.length === 0) return {};
-      return rejectPeople(manager, context, refused, batch.mayHaveArrived ? 'EVERYBODY' : 'DELIVERED');
+      const inDoubt = batch.mayHaveArrived ? 'EVERYBODY' : 'DELIVERED';
+      const { newcomersRefused = 0 } = newcomers;
+      return { ...(await rejectPeople(manager, context, refused, inDoubt)), newcomersRefused };
     },
     confirmed: { windows: windowsOf(batch) },
   });
@@ -106,7 +113,10 @@ export async function dropRefused(
   const inDoubt = batch.mayHaveArrived ? 'EVERYBODY' : 'NOBODY';
   await context.decide({
     batch,
-    changes: without(batch, refused.length),
+    changes: {
+      ...without(batch, refused.length),
+      newcomers: batch.newcomers - refused.filter(({ entry }) => isNewcomer(entry)).length,
+    },
     people: ({ manager }) => rejectPeople(manager, context, refused, inDoubt),
   });
 }

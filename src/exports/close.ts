@@ -3,6 +3,7 @@ import { Batch, BatchState } from '../entities/batch.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import type { Problem } from '../entities/problem.js';
 import { Rejection, RejectionReason } from '../entities/rejection.js';
+import { accountFull } from './account-full.js';
 import { leaveUnconfirmed } from './batches.js';
 import { transactAs } from './fence.js';
 import { forgetRefusals } from './ledger.js';
@@ -18,9 +19,9 @@ import { moveRun, RunMovedError } from './run-states.js';
 export async function closeRun(context: RunContext, skipped: Problem | null = null): Promise<void> {
   const { services, run } = context;
   await endUnknownBatches(context);
-  const isFull = accountLooksFull(run);
-  if (isFull) await forgetRefusals(services, run);
-  const problem = context.problem ?? (isFull ? accountFull(run) : null);
+  const full = await accountFull(context);
+  if (full !== undefined) await forgetRefusals(services, run);
+  const problem = context.problem ?? full ?? null;
   // They stay marked with the run's number, which no other run of the export ever has.
   const notSent = run.ledgerId === null ? 0 : await countPlanned(services.database.scanner, run);
   await transactAs(services, run, async ({ manager, afterCommit }) => {
@@ -115,24 +116,6 @@ function finalState(
   }
   const warned = problem !== null || run.rejected + run.unconfirmed + badAddresses > 0;
   return { state: warned ? ExportRunState.SUCCEEDED_WITH_WARNINGS : ExportRunState.SUCCEEDED, problem };
-}
-
-/**
- * A destination that refuses most newcomers, and has nothing against the others, is probably full: then it is not about
- * these people, and they are tried again.
- */
-function accountLooksFull({ newcomers, newcomersRefused }: ExportRun): boolean {
-  return newcomersRefused * 2 > newcomers;
-}
-
-function accountFull({ newcomers, newcomersRefused }: ExportRun): Problem {
-  const [refused, all] = [newcomersRefused, newcomers].map((figure) => figure.toLocaleString('en'));
-  return {
-    code: 'ACCOUNT_FULL',
-    message: `The destination refused ${refused} of the ${all} new contacts: the account is probably full.`,
-    remedy:
-      "Look at the account's contact limit (planExport shows it where the key may read it), make room or raise it, then run the export again.",
-  };
 }
 
 const ANSWER_NEVER_CAME = 'The run ended before the destination said what became of the batch.';

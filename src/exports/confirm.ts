@@ -14,6 +14,7 @@ import { leaveUnconfirmed, loseBatch, settleBatch } from './batches.js';
 import { isFresh, reportFailing, waitWhileAway } from './call-destination.js';
 import { attributeFailures } from './failures.js';
 import { assertTenure, RunTakenError } from './fence.js';
+import { outcomeOfNewcomers } from './newcomers.js';
 import { plannedIn } from './planned.js';
 import type { Rejected } from './reject-people.js';
 import { afterAnswer, afterEnd, afterLoss, MAX_GAP_MS } from './removal-windows.js';
@@ -182,7 +183,8 @@ async function settle(
     const entry = byKey.get(key);
     if (entry !== undefined) refused.set(key, { entry, detail: possibleReasons });
   }
-  await settleBatch(context, batch, [...refused.values()]);
+  const newcomers = outcomeOfNewcomers(entries, ({ emailKey }) => refused.has(emailKey));
+  await settleBatch(context, batch, [...refused.values()], entries.length === 0 ? {} : newcomers);
 }
 
 async function sendAgainOrGiveUp(

@@ -140,9 +140,10 @@ export async function refuseEntries(
   };
   return execute(
     manager,
-    `UPDATE "ledger_entries" SET "plannedRun" = NULL, "refusedRun" = $1, "refusal" = $2${changes[inDoubt]}
-     WHERE "ledgerId" = $3 AND "plannedRun" = $1 AND "emailKey" IN ${dialectOf(manager).list('$4')}`,
-    [run.number, refusal && JSON.stringify(refusal), run.ledgerId, JSON.stringify(keys)],
+    `UPDATE "ledger_entries" SET "plannedRun" = NULL, "refusal" = $1${refusal === null ? '' : ', "refusedRun" = "plannedRun"'}
+       ${changes[inDoubt]}
+     WHERE "ledgerId" = $2 AND "plannedRun" = $3 AND "emailKey" IN ${dialectOf(manager).list('$4')}`,
+    [refusal && JSON.stringify(refusal), run.ledgerId, run.number, JSON.stringify(keys)],
   );
 }
 

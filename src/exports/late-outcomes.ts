@@ -1,13 +1,15 @@
 import type { EntityManager } from 'typeorm';
 import { dialectOf, execute } from '../bulk-sql.js';
 import type { Batch } from '../entities/batch.js';
-import { DOUBT_FOR_GOOD } from '../entities/ledger.js';
+import { DOUBT_FOR_GOOD, LedgerTask, Standing } from '../entities/ledger.js';
 import { delivered } from './decide-entries.js';
 import { attributeFailures } from './failures.js';
 import type { RemovalWindow } from './ledger.js';
 import { noteRemovals, type LedgerAtList } from './note-removals.js';
 import type { Refusal } from './refusals.js';
 import type { RemovalServices } from './removals.js';
+
+const IS_NEW = `"standing" = ${Standing.NEVER_DELIVERED} AND "task" <> ${LedgerTask.REMOVE}`;
 
 /** What a batch tells after its run has ended. */
 export interface LateOutcome {
@@ -22,7 +24,8 @@ export interface LateOutcome {
  * A batch whose outcome was unknown has told it after all. It decides the entries that are still in doubt because of this
  * batch: they are delivered as they were sent, or refused. It says nothing about entries that changed since, for example
  * because another export took the address off the list (see `noteRemovals`). A failure that belongs to no entry of the
- * batch leaves all of them in doubt.
+ * batch leaves all of them in doubt. A refusal of somebody who was never delivered does not stand: whether the account was
+ * full then is not known, and the run that asks tries these people again.
  */
 export async function resolveEntries(
   services: RemovalServices,
@@ -46,7 +49,7 @@ export async function resolveEntries(
   if (failed === undefined) return;
   await execute(
     manager,
-    `UPDATE "ledger_entries" SET "doubt" = ${DOUBT_FOR_GOOD}, "refusal" = $1
+    `UPDATE "ledger_entries" SET "doubt" = ${DOUBT_FOR_GOOD}, "refusal" = CASE WHEN ${IS_NEW} THEN NULL ELSE $1 END
      WHERE "ledgerId" = $2 AND "doubt" = $3 AND "emailKey" IN ${dialectOf(manager).list('$4')}`,
     [JSON.stringify(refusal), ledgerId, batch.id, JSON.stringify(failed)],
   );

@@ -5,6 +5,7 @@ import type { ExportRun } from '../entities/export-run.js';
 import type { DestinationList, LeaverPolicy } from '../entities/export.js';
 import { AS_WANTED, Ledger, LedgerTask, Standing } from '../entities/ledger.js';
 import type { NextEntry } from './differences.js';
+import { RejectionReason } from '../entities/rejection.js';
 import { transactAs, type Tenant } from './fence.js';
 
 /** A ledger, and the ones of other exports to the same list of the same account. */
@@ -172,26 +173,30 @@ export async function* keyRanges(scanner: Scanner, run: ExportRun): AsyncGenerat
 
 /** Forgets that the run planned anybody. */
 export async function unplan(services: Tenant, run: ExportRun): Promise<void> {
-  await clearOf(services, run, 'plannedRun', 'plannedRun');
+  await changeEntries(services, run, '"plannedRun" = NULL', '"plannedRun" = $2');
 }
 
-/** What the run was refused does not stand: the next run tries it again. */
+/**
+ * The account was full: of whom the run would have brought there, no refusal stands, and who was refused for the first
+ * time counts as never refused. The next run tries them again.
+ */
 export async function forgetRefusals(services: Tenant, run: ExportRun): Promise<void> {
-  await clearOf(services, run, 'refusal', 'refusedRun');
+  await changeEntries(
+    services,
+    run,
+    `"refusedRun" = CASE WHEN "refusal" LIKE '%"wasRefused":true%' THEN "refusedRun" ELSE NULL END, "refusal" = NULL`,
+    `"refusedRun" = $2 AND "standing" = ${Standing.NEVER_DELIVERED} AND "task" <> ${LedgerTask.REMOVE}
+       AND "refusal" LIKE '{"reason":"${RejectionReason.REFUSED_BY_DESTINATION}"%'`,
+  );
 }
 
-/** Empties a column of the entries that name the run in another, in steps of some 50 ms. */
-async function clearOf(
-  services: Tenant,
-  run: ExportRun,
-  column: 'plannedRun' | 'refusal',
-  naming: 'plannedRun' | 'refusedRun',
-): Promise<void> {
+/** Changes entries in steps of some 50 ms. @param where which of the ledger's; $2 is the number of the run. */
+async function changeEntries(services: Tenant, run: ExportRun, set: string, where: string): Promise<void> {
   for await (const { after, to } of keyRanges(services.database.scanner, run)) {
     await transactAs(services, run, ({ manager }) =>
       execute(
         manager,
-        `UPDATE "ledger_entries" SET "${column}" = NULL WHERE "ledgerId" = $1 AND "${naming}" = $2
+        `UPDATE "ledger_entries" SET ${set} WHERE "ledgerId" = $1 AND ${where}
          AND "emailKey" > $3 ${to === null ? '' : 'AND "emailKey" <= $4'}`,
         [run.ledgerId, run.number, after, ...(to === null ? [] : [to])],
       ),

@@ -12,6 +12,8 @@ export interface PlannedEntry extends Sendable {
   readonly profileId: string;
   /** It was never delivered before. */
   readonly isNew: boolean;
+  /** The destination refused it in an earlier run, and has not taken it since. */
+  readonly wasRefused: boolean;
 }
 
 /** The tasks that batches carry: those of people who were looked up first travel in batches of their own. */
@@ -54,6 +56,7 @@ type PlannedRow = [
   wanted: WantedContact,
   everSent: number,
   standing: Standing,
+  refusedRun: number | null,
 ];
 
 async function readPlanned(
@@ -63,7 +66,15 @@ async function readPlanned(
 ): Promise<PlannedEntry[]> {
   const [{ rows }] = await manager.query<[{ rows: string }]>(
     `SELECT ${dialectOf(manager).rows(
-      ['"emailKey"', '"profileId"', '"task"', { json: '"wanted"' }, '"everSent"', '"standing"'],
+      [
+        '"emailKey"',
+        '"profileId"',
+        '"task"',
+        { json: '"wanted"' },
+        '"everSent"',
+        '"standing"',
+        '"refusedRun"',
+      ],
       '"emailKey"',
     )} AS "rows" FROM (
        SELECT * FROM "ledger_entries"
@@ -72,7 +83,7 @@ async function readPlanned(
     [run.ledgerId, run.number, ...which.keys],
   );
   return (JSON.parse(rows) as PlannedRow[]).map(
-    ([emailKey, profileId, task, wanted, everSent, standing]) => ({
+    ([emailKey, profileId, task, wanted, everSent, standing, refusedRun]) => ({
       emailKey,
       profileId,
       task,
@@ -80,6 +91,7 @@ async function readPlanned(
       everSent,
       // A leaver whom only another export delivered is no newcomer.
       isNew: standing === Standing.NEVER_DELIVERED && task !== LedgerTask.REMOVE,
+      wasRefused: refusedRun !== null,
     }),
   );
 }

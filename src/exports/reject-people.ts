@@ -26,12 +26,17 @@ export async function rejectPeople(
   { run, services }: Pick<RunContext, 'run' | 'services'>,
   rejected: readonly Rejected[],
   inDoubt: InDoubt,
-): Promise<{ rejected: number; newcomersRefused: number }> {
+): Promise<{ rejected: number }> {
   const at = services.clock.now();
-  const refusalOf = ({ detail, reason = RejectionReason.REFUSED_BY_DESTINATION }: Rejected): Refusal => ({
+  const refusalOf = ({
+    entry,
+    detail,
+    reason = RejectionReason.REFUSED_BY_DESTINATION,
+  }: Rejected): Refusal => ({
     reason,
     detail,
     at,
+    ...(entry.wasRefused && { wasRefused: true }),
   });
   const byRefusal = Map.groupBy(rejected, (one) =>
     one.stands === false ? null : JSON.stringify(refusalOf(one)),
@@ -49,8 +54,5 @@ export async function rejectPeople(
       return { profileId: entry.profileId, email: entry.wanted[0], reason: refusalOf(one).reason, detail };
     }),
   );
-  const refusedNewcomers = rejected.filter(
-    ({ entry, reason, stands }) => entry.isNew && reason !== RejectionReason.OPTED_OUT && stands !== false,
-  );
-  return { rejected: rejected.length, newcomersRefused: refusedNewcomers.length };
+  return { rejected: rejected.length };
 }

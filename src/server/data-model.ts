@@ -23,14 +23,15 @@ import { PeopleAndAudit1795500000000 } from '../migrations/1795500000000-people-
 import { WhatStartsARun1795520000000 } from '../migrations/1795520000000-what-starts-a-run.js';
 import { ManyProcesses1795530000000 } from '../migrations/1795530000000-many-processes.js';
 import { RoomForUpdates1795535000000 } from '../migrations/1795535000000-room-for-updates.js';
-import { CallsOfCallers1796160000000 } from '../migrations/1796160000000-calls-of-callers.js';
-import { ExportsToOneList1796170000000 } from '../migrations/1796170000000-exports-to-one-list.js';
 import { WhereARefreshWasAskedFor1795536000000 } from '../migrations/1795536000000-where-a-refresh-was-asked-for.js';
 import { UnprovenTries1796100000000 } from '../migrations/1796100000000-unproven-tries.js';
-import { WhoFoundThemGone1796130000000 } from '../migrations/1796130000000-who-found-them-gone.js';
-import { RemovalsOutliveExports1796150000000 } from '../migrations/1796150000000-removals-outlive-exports.js';
-import { KeysOfAddresses1796140000000 } from '../migrations/1796140000000-keys-of-addresses.js';
 import { RemovalWindowsOfAttempts1796110000000 } from '../migrations/1796110000000-removal-windows-of-attempts.js';
+import { WhoFoundThemGone1796130000000 } from '../migrations/1796130000000-who-found-them-gone.js';
+import { KeysOfAddresses1796140000000 } from '../migrations/1796140000000-keys-of-addresses.js';
+import { NewcomersOfBatches1796141000000 } from '../migrations/1796141000000-newcomers-of-batches.js';
+import { RemovalsOutliveExports1796150000000 } from '../migrations/1796150000000-removals-outlive-exports.js';
+import { CallsOfCallers1796160000000 } from '../migrations/1796160000000-calls-of-callers.js';
+import { ExportsToOneList1796170000000 } from '../migrations/1796170000000-exports-to-one-list.js';
 
 /** Every table and every migration, by name: nothing is found by looking through folders. */
 export const dataModel = {
@@ -78,6 +79,7 @@ export const dataModel = {
     RemovalWindowsOfAttempts1796110000000,
     WhoFoundThemGone1796130000000,
     KeysOfAddresses1796140000000,
+    NewcomersOfBatches1796141000000,
     RemovalsOutliveExports1796150000000,
     CallsOfCallers1796160000000,
     ExportsToOneList1796170000000,

@@ -18,6 +18,8 @@ interface Contact {
 export class ModelDestination {
   readonly contacts = new Map<string, Contact>();
   readonly refused = new Map<string, Refusing>();
+  /** No further contact fits into the account. */
+  isFull = false;
 
   standing(key: string, list: number) {
     return this.contacts.get(key)?.lists.get(list);
@@ -27,6 +29,7 @@ export class ModelDestination {
   put(key: string, list: number, values: Values): Result {
     const refusal = this.refusal(key);
     if (refusal !== undefined) return refusal;
+    if (this.isFull && !this.contacts.has(key)) return 'FAILED';
     const standing = this.standing(key, list);
     if (standing === 'REMOVED' || standing === 'OPTED_OUT') return 'FAILED';
     const contact = this.contact(key);
@@ -39,6 +42,7 @@ export class ModelDestination {
   remove(key: string, list: number): Result {
     const refusal = this.refusal(key);
     if (refusal !== undefined) return refusal;
+    if (this.isFull && !this.contacts.has(key)) return 'FAILED';
     const { lists } = this.contact(key);
     if (lists.get(list) !== 'OPTED_OUT') lists.set(list, 'REMOVED');
     return 'DONE';

@@ -104,25 +104,30 @@ export class Model {
   }
 
   private deliverAll({ list }: ModelExport, planned: readonly Planned[]) {
-    const refusedNow: Entry[] = [];
-    let [newcomers, newcomersRefused, sent, confirmed] = [0, 0, 0, 0];
+    const newRefusals: { entry: Entry; wasRefused: boolean }[] = [];
+    let [newcomersRefused, sent, confirmed, rejected] = [0, 0, 0, 0];
     for (const { key, entry, fate } of planned) {
       const isNew = fate !== 'LEAVER' && entry.delivered === undefined && !entry.removed;
-      if (isNew) newcomers += 1;
       const result = this.deliver(list, key, entry, fate);
       if (result !== 'DONE') entry.refused = refusalOf(entry, fate === 'LEAVER');
       if (result === 'DONE' || result === 'FAILED') sent += 1;
       if (result === 'DONE') {
         confirmed += 1;
+        entry.wasRefused = false;
       } else {
-        refusedNow.push(entry);
-        if (isNew && result !== 'OPTED_OUT') newcomersRefused += 1;
+        rejected += 1;
+        const { wasRefused } = entry;
+        if (isNew && result !== 'OPTED_OUT') newRefusals.push({ entry, wasRefused });
+        if (isNew && result === 'FAILED' && !wasRefused) newcomersRefused += 1;
+        entry.wasRefused = true;
       }
     }
-    // Too many newcomers were refused: it is about the account, not about these people.
-    const isFull = newcomersRefused * 2 > newcomers;
-    if (isFull) for (const entry of refusedNow) entry.refused = undefined;
-    return { confirmed, rejected: refusedNow.length, sent, isFull };
+    const isFull = this.destination.isFull && newcomersRefused > 0;
+    // It is about the account, not about these people.
+    if (isFull)
+      for (const { entry, wasRefused } of newRefusals)
+        Object.assign(entry, { refused: undefined, wasRefused });
+    return { confirmed, rejected, sent, isFull };
   }
 
   /** The union of the active segments; of two with one address the first by id. */

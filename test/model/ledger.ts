@@ -51,6 +51,8 @@ export interface Entry {
   readonly filled: Set<Field>;
   /** A refusal that stands: of what, as text. */
   refused: string | undefined;
+  /** It was refused, and not taken since: no newcomer, by whom a full account is recognised. */
+  wasRefused: boolean;
 }
 
 /** The refusal of an unsubscribe, as against those of wanted values. */
@@ -114,5 +116,6 @@ export function newEntry(wanted: Wanted | undefined): Entry {
     removed: false,
     filled: new Set(),
     refused: undefined,
+    wasRefused: false,
   };
 }

@@ -12,6 +12,7 @@ export type Change =
   | { readonly do: 'opt in'; readonly address: number }
   | { readonly do: 'refuse'; readonly address: number; readonly how: Refusing }
   | { readonly do: 'accept all' }
+  | { readonly do: 'fill the account' }
   | { readonly do: 'segment'; readonly segment: number; readonly active: boolean }
   | { readonly do: 'policy'; readonly export: number; readonly keepsLeavers: boolean }
   | { readonly do: 'hold'; readonly export: number; readonly percent: number }
@@ -120,6 +121,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: plain({ do: fc.constant('accept all' as const) }) },
+  { weight: 1, arbitrary: plain({ do: fc.constant('fill the account' as const) }) },
   { weight: 2, arbitrary: state },
   {
     weight: 1,

@@ -86,7 +86,13 @@ export class Stage {
       }
       case 'accept all':
         sandbox.clearFaults();
+        sandbox.set({ subscriberLimit: null });
         this.destination.refused.clear();
+        this.destination.isFull = false;
+        return;
+      case 'fill the account':
+        sandbox.set({ subscriberLimit: 0 });
+        this.destination.isFull = true;
         return;
       case 'segment':
         return this.setSegment(change.segment, change.active);
