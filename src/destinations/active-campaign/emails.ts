@@ -36,6 +36,7 @@ export function emailProblem(email: string): string | undefined {
   if (asWritten !== undefined) return asWritten;
   const sent = withAsciiDomain(email);
   if (sent === undefined) return 'The part after the @ is not a valid domain name.';
+  if (sent === email) return undefined;
   return sent.length > MAX_LENGTH ? TOO_LONG : domainProblem(sent.slice(at + 1));
 }
 
