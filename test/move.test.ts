@@ -119,7 +119,9 @@ describe('npm run move', () => {
     })();
     await addOddTexts(folder.path);
     const before = await storedInFile(folder.path);
-    expect([...before].filter(([, rows]) => rows.length === 0).map(([name]) => name)).toEqual([]);
+    // Only processes that share a Postgres have rows there.
+    const isEmpty = [...before].filter(([, rows]) => rows.length === 0).map(([name]) => name);
+    expect(isEmpty).toEqual(['account_calls']);
 
     const { code, output, errors } = await move(folder.path, database.url);
     expect({ code, errors }).toEqual({ code: 0, errors: '' });

@@ -48,6 +48,8 @@ export interface Bench {
   readonly about: string;
   /** How many, unless something else is asked for. */
   readonly profiles: number;
+  /** How many exports, unless something else is asked for; left out: 10, if the bench has several at all. */
+  readonly exports?: number;
   readonly goals: (conditions: Conditions) => readonly Goal[];
   readonly measure: (setting: Setting) => Promise<Measurement>;
 }

@@ -6,6 +6,7 @@ import type { Bench, Measurement } from './bench.js';
 import { dynamicSegment } from './benches/dynamic-segment.js';
 import { firstRun } from './benches/first-run.js';
 import { importBench } from './benches/import.js';
+import { prepareMany, queueMany } from './benches/many-exports.js';
 import { noChange } from './benches/no-change.js';
 import { onePercent } from './benches/one-percent.js';
 import { realLimits } from './benches/real-limits.js';
@@ -25,6 +26,8 @@ const BENCHES: readonly Bench[] = [
   dynamicSegment,
   triggers,
   scale,
+  queueMany,
+  prepareMany,
 ];
 
 process.exitCode = await main(process.argv.slice(2));

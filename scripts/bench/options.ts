@@ -31,7 +31,7 @@ ${names.join('\n')}
 
   --repeat N         repetitions, of which the median counts (default ${DEFAULT_REPEAT})
   --profiles N       so many instead of the bench's own number; the goals stay those for that one
-  --exports N        scale: how many exports (default ${DEFAULT_EXPORTS})
+  --exports N        scale, queue-many, prepare-many: how many exports (default ${DEFAULT_EXPORTS}, 1,000 and 50)
   --ids ORDER        ordered (default), or random: ids in an order that has nothing to do with that of the file
   --database WHERE   ${DATABASE_USAGE}
   --check            exit code 1 if a goal is missed
@@ -68,7 +68,10 @@ export function readOptions(args: readonly string[], benches: readonly Bench[]):
     bench,
     profiles:
       values.profiles === undefined ? bench.profiles : readNumber('profiles', values.profiles, PROFILES),
-    exports: values.exports === undefined ? DEFAULT_EXPORTS : readNumber('exports', values.exports, EXPORTS),
+    exports:
+      values.exports === undefined
+        ? (bench.exports ?? DEFAULT_EXPORTS)
+        : readNumber('exports', values.exports, EXPORTS),
     repeat: values.repeat === undefined ? DEFAULT_REPEAT : readNumber('repeat', values.repeat, REPEAT),
     ids,
     database: readDatabaseChoice(values.database),
