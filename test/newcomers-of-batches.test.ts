@@ -11,7 +11,12 @@ describe('a database of version 0.1.0', () => {
     await using folder = await temporaryFolder();
     await using database = await upgraded(folder.path, async (manager) => {
       await writeOld(manager, { email: 'full@example.com', ...NEVER_DELIVERED, refusedRun: 3 });
-      await writeOld(manager, { email: 'no@example.com', ...NEVER_DELIVERED, refusedRun: 3, refusal: REFUSAL });
+      await writeOld(manager, {
+        email: 'no@example.com',
+        ...NEVER_DELIVERED,
+        refusedRun: 3,
+        refusal: REFUSAL,
+      });
     });
     const entries = await entriesOf(database);
     expect(entries.get('full@example.com')).toMatchObject({ refusedRun: null, refusal: null });
