@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { connectionCalls, refusalOf } from './helpers/connection-calls.js';
-import { exportOf, fastTime, finish, people } from './helpers/engine.js';
+import { exportOf, fastTime, finish, people, rejectionsOf } from './helpers/engine.js';
 import { connectedConnection, startRun } from './helpers/flows.js';
 import { startMeasured } from './helpers/measured-program.js';
 import { startSluice } from './helpers/sluice.js';
@@ -198,7 +198,7 @@ describe('a destination that means harm', () => {
       'makes no sense',
     ],
   ] as [string, StubAnswer, string][])(
-    'answers %s to every batch: the run ends at its deadline and says why',
+    'answers %s to every batch: three tries later its people are unconfirmed, and the rejections say why',
     async (_what, answer, why) => {
       const account = ({ path }: StubCall): StubAnswer => {
         if (path.startsWith('/import')) return answer;
@@ -211,7 +211,7 @@ describe('a destination that means harm', () => {
       await using sluice = await startSluice({
         sandbox: stub,
         clock,
-        env: { ...env, SLUICE_RUN_DEADLINE_MINUTES: '25' },
+        env,
         destinationTimeoutMs: why === 'could not be reached' ? 500 : 20_000,
       });
       const connectionId = await connectedConnection(sluice, { host: stub.host, token: 'key' });
@@ -219,8 +219,9 @@ describe('a destination that means harm', () => {
         sluice,
         await startRun(sluice, await exportOf({ sluice, connectionId }, people(3))),
       );
-      expect(run).toMatchObject({ problem: { code: 'DEADLINE_PASSED' }, progress: { confirmed: 0 } });
-      expect(run.problem?.message).toContain(why);
+      expect(run).toMatchObject({ problem: null, progress: { confirmed: 0, unconfirmed: 3 } });
+      const details = (await rejectionsOf(sluice, run.id)).map(({ detail }) => detail);
+      expect(details).toEqual(Array(3).fill(expect.stringContaining(why)));
       expect(({} as Record<string, unknown>).success).toBeUndefined();
       await stub.close();
     },

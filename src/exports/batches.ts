@@ -76,9 +76,12 @@ export async function loseBatch(context: BatchContext, batch: Batch, detail: str
   return true;
 }
 
-/** Nothing proves that the last request was not taken, and no try is left. */
-export async function exhaustBatch(context: BatchContext, batch: Batch): Promise<void> {
-  await leaveUnconfirmed(context, batch, NO_TRIES_LEFT);
+/**
+ * Nothing proves that the last request was not taken, and no try is left.
+ * @param last what happened to that request, for the person who reads the rejections; undefined: the process died.
+ */
+export async function exhaustBatch(context: BatchContext, batch: Batch, last?: string): Promise<void> {
+  await leaveUnconfirmed(context, batch, last === undefined ? NO_TRIES_LEFT : `${NO_TRIES_LEFT} ${last}`);
 }
 
 /**

@@ -171,7 +171,7 @@ async function backOff(
   if (error.taken === 'NO') await replanBatch(context, batch);
   if (!hasTriesLeft(batch)) {
     services.logger.warn({ batch: batch.id, why: error.message }, 'batch given up');
-    await exhaustBatch(context, batch);
+    await exhaustBatch(context, batch, error.message);
     return [];
   }
   const failures = parcel.failures + 1;
