@@ -30,15 +30,15 @@ describe('two exports to one list', () => {
   });
 
   it('go on when the run whose addresses they waited for is cancelled', async () => {
-    await using engine = await startEngine();
+    await using engine = await startEngine({ sluice: { destinationTimeoutMs: 3_000 } });
     const { sluice, sandbox, connectionId } = engine;
     const first = await exportOf(engine, people(300));
     const second = await createExportOf(sluice, {
       connectionId,
       segmentIds: [await segmentNamed(sluice, 'All')],
     });
-    // Nobody knows whether a page that came instead of an answer means that the batch was taken: it stays undecided.
-    sandbox.addFault({ on: 'importer', times: null, action: { type: 'html' } });
+    // Nobody knows whether a batch was taken that gets no answer: it stays undecided until the run is cancelled.
+    sandbox.addFault({ on: 'importer', times: null, action: { type: 'hang', when: 'before' } });
     const firstRun = await startRun(sluice, first);
     await sandbox.nextCall((call) => call.kind === 'importer');
     const secondRun = await startRun(sluice, second);
