@@ -3,6 +3,7 @@ import type { Sandbox } from '../sandbox/sandbox.js';
 import {
   emailOf,
   exportOf,
+  fastTime,
   finish,
   imports,
   people,
@@ -160,7 +161,8 @@ describe('a batch of an earlier run', () => {
 
 describe('a batch of the run itself', () => {
   it('whose receipt is forgotten is sent again a few times, then its people are unconfirmed', async () => {
-    await using engine = await startEngine();
+    // A batch counts as lost after five minutes, three times over.
+    await using engine = await startEngine({ sluice: fastTime(500) });
     const { sandbox, sluice } = engine;
     const exportId = await exportOf(engine, people(2));
     sandbox.addFault({ on: 'info', times: null, action: FORGOTTEN });
