@@ -10,6 +10,7 @@ const shared = {
 
 /** Tests that have no way to a database: they run once. test/once.test.ts sees to it that they are these, and all of them. */
 export const WITHOUT_DATABASE = [
+  'address-holds',
   'architecture',
   'caller-turns',
   ...[

@@ -41,6 +41,24 @@ export function createAddressHolds(): AddressHolds {
   const begun = new Map<number, Begun>();
   /** Lists at which somebody was found waiting: where nobody ever is, nothing is remembered. */
   const contended = new Set<string>();
+  /** Questions to the database under way, and batches that were decided since the first of them was asked. */
+  let asking = 0;
+  const decidedMeanwhile = new Set<number>();
+
+  const ask = async (
+    manager: EntityManager,
+    run: ExportRun,
+    entries: readonly Pick<PlannedEntry, 'emailKey'>[],
+  ) => {
+    asking += 1;
+    try {
+      const holder = await holderOf(manager, run, entries);
+      return holder && { ...holder, isDecided: decidedMeanwhile.has(holder.batchId) };
+    } finally {
+      asking -= 1;
+      if (asking === 0) decidedMeanwhile.clear();
+    }
+  };
 
   const wait = (entries: readonly object[], batchId: number, runId: string) => {
     behind.set(entries, batchId);
@@ -62,10 +80,11 @@ export function createAddressHolds(): AddressHolds {
         if (isOther && entries.some(({ emailKey }) => keys.has(emailKey)))
           return wait(entries, batchId, other.id);
       }
-      const holder = await holderOf(manager, run, entries);
+      const holder = await ask(manager, run, entries);
       if (holder === undefined) return false;
       contended.add(run.listId);
-      return wait(entries, holder.batchId, holder.runId);
+      // Nobody tells of that decision again: who waited for it would wait for the end of the other run.
+      return holder.isDecided || wait(entries, holder.batchId, holder.runId);
     },
     begun: (run, batchId, entries) => {
       if (!contended.has(run.listId)) return;
@@ -73,7 +92,10 @@ export function createAddressHolds(): AddressHolds {
       const [oldest] = begun.keys();
       if (begun.size > MAX_REMEMBERED && oldest !== undefined) begun.delete(oldest);
     },
-    decided: forget,
+    decided: (batchId) => {
+      forget(batchId);
+      if (asking > 0) decidedMeanwhile.add(batchId);
+    },
     ended: (runId) => {
       for (const [batchId, owner] of holders) if (owner === runId) forget(batchId);
       for (const [batchId, { run }] of begun) if (run.id === runId) forget(batchId);
