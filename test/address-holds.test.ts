@@ -3,7 +3,7 @@ import { createAddressHolds } from '../src/exports/address-holds.js';
 import type { ExportRun } from '../src/entities/export-run.js';
 
 const RUN = { id: 'mine', account: 'acme', listId: '1' } as ExportRun;
-const OTHER = { ...RUN, id: 'other' };
+const OTHER_RUN_ID = 'other';
 const CONTACTS = [{ emailKey: 'a@example.com' }];
 
 /** A database whose answers the test gives. */
@@ -25,7 +25,7 @@ describe('contacts that another run has under way', () => {
     const { manager, questions } = database();
     const holds = createAddressHolds();
     const held = holds.isHeld(manager, RUN, CONTACTS);
-    questions[0]?.resolve([{ batchId: 7, runId: OTHER.id }]);
+    questions[0]?.resolve([{ batchId: 7, runId: OTHER_RUN_ID }]);
     expect(await held).toBe(true);
     expect(await holds.isHeld(manager, RUN, CONTACTS)).toBe(true);
     expect(questions).toHaveLength(1);
@@ -40,7 +40,7 @@ describe('contacts that another run has under way', () => {
     const holds = createAddressHolds();
     const held = holds.isHeld(manager, RUN, CONTACTS);
     holds.decided(7);
-    questions[0]?.resolve([{ batchId: 7, runId: OTHER.id }]);
+    questions[0]?.resolve([{ batchId: 7, runId: OTHER_RUN_ID }]);
     expect(await held).toBe(true);
     const free = holds.isHeld(manager, RUN, CONTACTS);
     questions[1]?.resolve([]);

@@ -126,6 +126,24 @@ function sentSince({ log }: Sandbox, from: number): number {
     .reduce((sum, { kind, contacts = 0 }) => sum + (kind === 'importer' ? contacts : 0), 0);
 }
 
+/**
+ * Two exports of the same people have let go of two of them, and the second one's run is about to take these off: the
+ * importer refuses it as too fast until the faults are cleared.
+ */
+async function removalThatWaits(engine: Engine): Promise<{ first: string; removing: string }> {
+  const { sandbox, sluice } = engine;
+  const first = await exportNamed(engine, 'A', range(1, 10));
+  const second = await exportNamed(engine, 'B', range(1, 10));
+  await runAll(engine);
+  await removeProfiles(engine, [1, 2]);
+  await runFully(sluice, first);
+  sandbox.addFault({ on: 'importer', times: null, action: { type: 'rate-limit' } });
+  const refused = sandbox.nextCall(({ kind }) => kind === 'importer');
+  const removing = await startRun(sluice, second);
+  await refused;
+  return { first, removing };
+}
+
 describe('whoever leaves two exports to one list at once', () => {
   it.each([2, 3])(
     'is off it when the runs of one refresh of %s exports have ended, and a leaver of one of them',
@@ -190,16 +208,8 @@ describe('whoever leaves two exports to one list at once', () => {
 
   it('is taken off once when both had let go, and the run that was to do it was cancelled', async () => {
     await using engine = await startEngine();
-    const { sandbox, sluice } = engine;
-    const first = await exportNamed(engine, 'A', range(1, 10));
-    const second = await exportNamed(engine, 'B', range(1, 10));
-    await runAll(engine);
-    await removeProfiles(engine, [1, 2]);
-    await runFully(sluice, first);
-    sandbox.addFault({ on: 'importer', times: null, action: { type: 'rate-limit' } });
-    const refused = sandbox.nextCall(({ kind }) => kind === 'importer');
-    const removing = await startRun(sluice, second);
-    await refused;
+    const { sandbox } = engine;
+    const { removing } = await removalThatWaits(engine);
     expect((await cancel(engine, removing)).progress).toMatchObject({ leavers: 2, notSent: 2 });
     sandbox.clearFaults();
     expect(standings(sandbox, 1, 2)).toEqual([ON, ON]);
@@ -215,15 +225,7 @@ describe('whoever leaves two exports to one list at once', () => {
   it('is taken off by the other run when the one that was to do it is cancelled', async () => {
     await using engine = await startEngine();
     const { sandbox, sluice } = engine;
-    const first = await exportNamed(engine, 'A', range(1, 10));
-    const second = await exportNamed(engine, 'B', range(1, 10));
-    await runAll(engine);
-    await removeProfiles(engine, [1, 2]);
-    await runFully(sluice, first);
-    sandbox.addFault({ on: 'importer', times: null, action: { type: 'rate-limit' } });
-    const refused = sandbox.nextCall(({ kind }) => kind === 'importer');
-    const removing = await startRun(sluice, second);
-    await refused;
+    const { first, removing } = await removalThatWaits(engine);
     const other = await startRun(sluice, first);
     await until(engine, other, 'SENDING');
     await cancel(engine, removing);
