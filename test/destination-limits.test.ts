@@ -76,6 +76,7 @@ describe('the limits', () => {
       firstOutcomeMs: 7_000,
       outcomeIntervalMs: 4_000,
       retryIntervalMs: 1_000,
+      testIntervalMs: 60_000,
       lostAfterMs: 300_000,
       unansweredAfterMs: 60_000,
     });

@@ -138,6 +138,10 @@ describe('the hub', () => {
         reads += 1;
         return Promise.resolve(Object.assign(new ExportRun(), row));
       },
+      findBy: () => {
+        reads += 1;
+        return Promise.resolve([Object.assign(new ExportRun(), row)]);
+      },
     };
     const hub = createProgressHub({
       reader: reader as unknown as EntityManager,

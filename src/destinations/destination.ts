@@ -184,6 +184,8 @@ export interface DestinationLimits {
   readonly outcomeIntervalMs: number;
   /** From a failure that says nothing of waiting to the next try; doubled from try to try, sixty-fold at most. */
   readonly retryIntervalMs: number;
+  /** From a failure without proof to the next try to send the batch or to test the destination; see circuit-breaker.ts. */
+  readonly testIntervalMs: number;
   /** After this long without an outcome an accepted batch counts as lost. */
   readonly lostAfterMs: number;
   /** How many times faster than here time passes at this host: 1, except for sandboxes. */

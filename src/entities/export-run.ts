@@ -119,7 +119,8 @@ export class ExportRun {
 
   @Field(() => Problem, {
     nullable: true,
-    description: 'What went wrong, if the run did not end as it should.',
+    description:
+      'What went wrong, if the run did not end as it should. While it is under way: why it waits; null when it goes on.',
   })
   @Column('simple-json', { nullable: true })
   problem!: Problem | null;

@@ -116,16 +116,20 @@ async function decide(
   return rejected === undefined;
 }
 
-/** Another run may be about to take the address off the list: what is read meanwhile is not what will hold. */
+/**
+ * Another run may be about to take the address off the list: what is read meanwhile is not what will hold. While the circuit
+ * breaker of the account is open nobody is looked up either.
+ */
 async function untilNobodyElseSends(
-  { run, services, bell, sending, holds }: RunContext,
+  { run, services, bell, sending, holds, breaker }: RunContext,
   entry: PlannedEntry,
 ): Promise<void> {
   const alone = [entry];
   for (;;) {
     const seen = bell.count();
     sending.signal.throwIfAborted();
-    if (!(await holds.isHeld(services.database.reader, run, alone))) return;
+    const mayAsk = breaker.admits() !== 'NONE' || !breaker.isOpen();
+    if (mayAsk && !(await holds.isHeld(services.database.reader, run, alone))) return;
     await bell.after(seen);
   }
 }

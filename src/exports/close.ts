@@ -10,6 +10,7 @@ import { forgetRefusals } from './ledger.js';
 import { countPlanned } from './planned.js';
 import type { RunContext } from './run-context.js';
 import { moveRun, RunMovedError } from './run-states.js';
+import { isPause } from './show-pause.js';
 
 /**
  * Ends a run that has nothing under way any more: what was never sent is counted, the counters are checked against the
@@ -106,7 +107,10 @@ function finalState(
   const { problem, skipped, notSent, badAddresses, disagreement } = facts;
   // A run that was held keeps what it was held for.
   if (run.state === ExportRunState.CANCELING)
-    return { state: ExportRunState.CANCELED, problem: problem ?? run.problem };
+    return {
+      state: ExportRunState.CANCELED,
+      problem: problem ?? (isPause(run.problem) ? null : run.problem),
+    };
   if (skipped !== null) return { state: ExportRunState.SKIPPED, problem: skipped };
   if (disagreement !== undefined)
     return { state: ExportRunState.FAILED, problem: problem ?? COUNTERS_DISAGREE };

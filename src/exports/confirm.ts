@@ -40,7 +40,7 @@ export async function followUp(
   batch: Batch,
   { isResumed }: { isResumed: boolean },
 ): Promise<Parcel | undefined> {
-  const { services, limits } = context;
+  const { services, limits, breaker } = context;
   /** Whether something kept answers about the batch away since the last one. */
   let isInterrupted = isResumed;
   const note = noteSightings(context, batch);
@@ -51,11 +51,13 @@ export async function followUp(
     const answer = await ask(context, batch, waitMs);
     const maxGapMs = isInterrupted ? MAX_GAP_MS : Math.max(MAX_GAP_MS, MAX_STALL_MS * limits.timeScale);
     if (answer.state === 'COMPLETED') {
+      breaker.followedUp('COMPLETED');
       Object.assign(batch, afterEnd(batch, answer.at, maxGapMs));
       await settle(context, batch, answer.failures, answer.possibleReasons);
       return undefined;
     }
     if (answer.state === 'UNASKABLE') {
+      breaker.followedUp('UNKNOWN');
       await leaveUnconfirmed(context, batch, answer.detail);
       return undefined;
     }
@@ -67,6 +69,7 @@ export async function followUp(
       Object.assign(batch, afterAnswer(batch, { at, begun }, maxGapMs));
     }
     if (answer.state === 'LOST' || silent) {
+      breaker.followedUp('LOST');
       return sendAgainOrGiveUp(context, batch, answer.state === 'LOST' ? answer.detail : NEVER_DECIDED);
     }
     isInterrupted = answer.state === 'UNANSWERED';

@@ -1,7 +1,9 @@
 import { isDatabaseAway } from '../database-errors.js';
+import { RetryLaterError } from '../destinations/destination.js';
 import { ExportRunPhase } from '../entities/export-run.js';
 import type { Batch } from '../entities/batch.js';
 import { lookAtClock } from './attempt-clock.js';
+import { callOnce } from './call-destination.js';
 import { checkPeople } from './check-people.js';
 import { followUp } from './confirm.js';
 import { transactAs } from './fence.js';
@@ -17,6 +19,7 @@ import {
 import { RunMovedError, writeRun } from './run-states.js';
 import { createCommitIntent, type Intent, type Parcel } from './intents.js';
 import { handOver } from './send.js';
+import { showPause } from './show-pause.js';
 
 /**
  * Batches that have left, or are about to, and whose receipts are not stored yet: so many are sent again after a crash, at the
@@ -30,7 +33,7 @@ const MAX_LEAVING = 16;
  * @throws {ShutdownError} when the process stops; whatever else goes wrong in one of the batches.
  */
 export async function deliver(context: RunContext): Promise<void> {
-  const { sending, bell, turns } = context;
+  const { sending, bell, turns, breaker } = context;
   const { outbox, accepted } = await openOutbox(context);
   const commitIntent = createCommitIntent(context);
   const carried = new Set<Promise<void>>();
@@ -68,20 +71,23 @@ export async function deliver(context: RunContext): Promise<void> {
 
   const send = async (parcel: Parcel, begun: () => void) => {
     const intent = Promise.withResolvers<Intent>();
+    let ended: ReturnType<typeof breaker.begin>;
     const request = {
       kind: parcel.entries.length === 1 ? 'SINGLE' : 'BATCH',
       priority: context.urgency,
       signal: sending.signal,
       prepare: async () => {
         begun();
-        intent.resolve(await commitIntent(parcel));
+        ended = breaker.begin();
+        intent.resolve(ended === undefined ? { held: true } : await commitIntent(parcel));
       },
     } as const;
     leaving += 1;
     const result = await lookAtClock(context, parcel)
-      .then(() => turns.take(request, async () => handOver(context, parcel, await intent.promise)))
+      .then(() => turns.take(request, async () => handOver(context, parcel, await intent.promise, ended)))
       .then((commit) => commit())
       .finally(() => {
+        ended?.('NOT_TAKEN');
         leaving -= 1;
         begun();
         bell.ring();
@@ -101,6 +107,18 @@ export async function deliver(context: RunContext): Promise<void> {
     });
   };
 
+  /** Asks the harmless question that comes before a test of the destination. */
+  const askDestination = async (answered: (isAnswered: boolean) => void) => {
+    const { destination, run } = context;
+    try {
+      await callOnce(context, (credentials) => destination.list(credentials, run.listId));
+      answered(true);
+    } catch (error: unknown) {
+      answered(false);
+      if (!(error instanceof RetryLaterError)) throw error;
+    }
+  };
+
   for (const batch of accepted) carry(follow(batch, true));
   carry(check());
   try {
@@ -110,7 +128,10 @@ export async function deliver(context: RunContext): Promise<void> {
         await bell.after(seen);
         continue;
       }
-      const parcel = await outbox.take();
+      const hasToSend = !outbox.isEmpty() || leaving > 0;
+      await showPause(context, breaker.isOpen() && hasToSend);
+      const admission = breaker.admits();
+      const parcel = admission === 'NONE' ? undefined : await outbox.take(admission === 'ONE');
       if (parcel !== undefined) {
         // One parcel at a time waits for its turn: the next is chosen only when this one has gone.
         await new Promise<void>((begun) => carry(send(parcel, begun)));
@@ -119,7 +140,10 @@ export async function deliver(context: RunContext): Promise<void> {
       if (outbox.isEmpty() && carried.size === 0) break;
       const allSent = outbox.isEmpty() && leaving === 0;
       await showPhase(context, allSent ? ExportRunPhase.CONFIRMING : ExportRunPhase.SENDING);
-      await bell.after(seen, outbox.dueAt());
+      const answered = hasToSend ? breaker.claimQuestion() : undefined;
+      if (answered !== undefined) carry(askDestination(answered));
+      const waitsFor = admission === 'NONE' ? breaker.questionDueAt() : outbox.dueAt();
+      await bell.after(seen, hasToSend ? waitsFor : undefined);
     }
   } catch (error: unknown) {
     fail(error);

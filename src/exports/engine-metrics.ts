@@ -11,8 +11,16 @@ export interface EngineMetrics {
   readonly batchesBecame: (state: BatchState, batches?: number) => void;
   /** Of what was added to the counters of a run, it counts what became of people. */
   readonly decided: (added: Partial<Record<RunCounter | 'notSent', number>>) => void;
-  /** This process works the account from now on. @param paceShare the part of the full pace that it is called at. */
-  readonly openAccount: (account: string, paceShare: () => number) => AccountMetrics;
+  /** This process works the account from now on. */
+  readonly openAccount: (account: string, figures: AccountFigures) => AccountMetrics;
+}
+
+/** What is read of an account whenever somebody asks for the figures. */
+export interface AccountFigures {
+  /** The part of the full pace that it is called at. */
+  readonly paceShare: () => number;
+  /** Whether its circuit breaker lets no batch through but tests. */
+  readonly isBreakerOpen: () => boolean;
 }
 
 /** Counts what is done at one account. */
@@ -85,7 +93,7 @@ export function createEngineMetrics(registry: Registry, clock: Clock): EngineMet
 function createAccountMetrics(registry: Registry, clock: Clock): EngineMetrics['openAccount'] {
   const registers = [registry];
   /** Accounts that are told of; `closedAt` is undefined while they are worked. */
-  const known = new Map<string, { paceShare: () => number; closedAt: number | undefined }>();
+  const known = new Map<string, AccountFigures & { closedAt: number | undefined }>();
   const requests = new Counter({
     name: 'sluice_account_requests_total',
     help: 'Requests that this process began at a destination account: a batch, a batch of one (single), or another call. Its rate is the pace. No batches while runs wait: look at the waits and the pace share of the account.',
@@ -112,6 +120,17 @@ function createAccountMetrics(registry: Registry, clock: Clock): EngineMetrics['
       for (const [account, { paceShare }] of known) share.set({ account }, paceShare());
     },
   });
+  const breaker = new Gauge({
+    name: 'sluice_account_breaker_open',
+    help: '1 while the circuit breaker of an account is open: batches failed in a row, nobody knows whether they were taken, and nothing is sent but a test now and then. It closes by itself when a test succeeds; for long: the destination is out of order.',
+    labelNames: ['account'],
+    registers,
+    collect: () => {
+      for (const [account, { isBreakerOpen, closedAt }] of known) {
+        breaker.set({ account }, closedAt === undefined && isBreakerOpen() ? 1 : 0);
+      }
+    },
+  });
 
   const forgetClosed = () => {
     const before = clock.monotonic() - KEPT_MS;
@@ -121,13 +140,14 @@ function createAccountMetrics(registry: Registry, clock: Clock): EngineMetrics['
       for (const kind of REQUEST_KINDS) requests.remove({ account, kind: kind.toLowerCase() });
       waits.remove({ account });
       share.remove({ account });
+      breaker.remove({ account });
     }
   };
 
-  return (account, paceShare) => {
+  return (account, figures) => {
     // Here too: nobody may ever ask for the figures.
     forgetClosed();
-    const entry = { paceShare, closedAt: undefined as number | undefined };
+    const entry = { ...figures, closedAt: undefined as number | undefined };
     known.set(account, entry);
     return {
       begun: (kind, waitedMs) => {

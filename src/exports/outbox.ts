@@ -7,15 +7,17 @@ import { contactOf } from './mapping.js';
 import type { RunContext } from './run-context.js';
 import type { Parcel } from './intents.js';
 import { takenRanges } from './taken-ranges.js';
-import { hasTriesLeft } from './unproven-tries.js';
+import { hasTriesLeft, unprovenTriesOf } from './unproven-tries.js';
 
 /** What one run has still to send, in the order in which it should go. */
 export interface Outbox {
   /**
    * Takes the next parcel that may go now: one that is to be sent again and is due, else the next contacts of the
    * ledger. Undefined: nothing may go at present.
+   * @param isTest the destination is perhaps out of order: a batch that was tried before goes first, so that no others come
+   *   into doubt, and one that has a single try left goes last.
    */
-  readonly take: () => Promise<Parcel | undefined>;
+  readonly take: (isTest: boolean) => Promise<Parcel | undefined>;
   /** Puts parcels in that are to be sent (again). */
   readonly put: (parcels: readonly Parcel[]) => void;
   /** Packs contacts that were looked up first, and puts the parcels in. */
@@ -28,6 +30,9 @@ export interface Outbox {
 
 /** Contacts that one statement reads ahead of the sending: some 5 ms. */
 const READ_AHEAD = 2_000;
+
+/** Parcels that failed and are not due yet before no others are drawn: in an outage all people would else be read into memory. */
+const MAX_FAILED = 16;
 
 /** Parcels that may be set aside for other runs before the outbox waits for these. */
 const MAX_HELD = 4;
@@ -81,15 +86,28 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
     return entries.length === 0 ? undefined : newParcel(entries);
   };
 
+  const takeAt = (index: number) => (index === -1 ? undefined : waiting.splice(index, 1)[0]);
+
+  const nextParcel = async (isTest: boolean): Promise<Parcel | undefined> => {
+    const now = services.clock.monotonic();
+    const due = (fits: (parcel: Parcel) => boolean) =>
+      waiting.findIndex((parcel) => parcel.dueAt <= now && fits(parcel));
+    if (isTest) {
+      const tried = (tries: number) => takeAt(due(({ batch }) => unprovenTriesOf(batch) === tries));
+      return tried(1) ?? tried(0) ?? (await nextOfLedger()) ?? takeAt(due(() => true));
+    }
+    const again = takeAt(due(() => true));
+    if (again !== undefined) return again;
+    return waiting.filter(({ failures }) => failures > 0).length < MAX_FAILED ? nextOfLedger() : undefined;
+  };
+
   return {
     accepted,
     outbox: {
-      take: async () => {
+      take: async (isTest) => {
         waiting.push(...held.splice(0));
         while (held.length < MAX_HELD) {
-          const now = services.clock.monotonic();
-          const due = waiting.findIndex((parcel) => parcel.dueAt <= now);
-          const parcel = due === -1 ? await nextOfLedger() : waiting.splice(due, 1)[0];
+          const parcel = await nextParcel(isTest);
           if (parcel === undefined) return undefined;
           if (!context.hasCompany() || !(await context.holds.isHeld(reader, run, parcel.entries)))
             return parcel;

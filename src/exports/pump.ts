@@ -9,6 +9,7 @@ import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import { createAddressHolds } from './address-holds.js';
 import type { Bell } from './bell.js';
 import { callersTurns } from './callers-turns.js';
+import { openBreaker } from './account-breaker.js';
 import { createDecide } from './decisions.js';
 import { beginTenure, RunTakenError } from './fence.js';
 import { meteredTurns } from './metered-turns.js';
@@ -34,7 +35,7 @@ interface PumpServices extends EngineServices {
 }
 
 /** What all runs of an account share. */
-type Budget = Pick<RunContext, 'pace' | 'turns'> & { readonly close: () => void };
+type Budget = Pick<RunContext, 'pace' | 'turns' | 'breaker'> & { readonly close: () => void };
 
 /**
  * Works every run of one account until none is left, in one process at a time: the account's quotas are one budget, and
@@ -64,13 +65,18 @@ export async function pumpAccount(
       ...(await pastRequests(services, account, limits.batchQuota)),
       ...unknownCalls(limits, services.clock.monotonic()),
     ]);
-    const metrics = services.metrics.openAccount(account, () => pace.share(services.clock.monotonic()));
+    const breaker = await openBreaker(services, account, limits, working.ringAll);
+    const metrics = services.metrics.openAccount(account, {
+      paceShare: () => pace.share(services.clock.monotonic()),
+      isBreakerOpen: breaker.isOpen,
+    });
     const turns = meteredTurns(createTurns(pace, services.clock), metrics, services.clock);
     const ofCallers = callersTurns({ pace, turns }, services.clock);
     services.workedAccounts.open(account, ofCallers);
     return {
       pace,
       turns,
+      breaker,
       close: () => {
         services.workedAccounts.close(account, ofCallers);
         metrics.close();
@@ -84,7 +90,7 @@ export async function pumpAccount(
     const host = connection?.host ?? '';
     const destination = services.destinations[run.kind];
     const limits = withoutOthers(destination.limits(host), services.workedAccounts.callsElsewhere);
-    const { pace, turns } = (budget ??= await budgetAt(limits));
+    const { pace, turns, breaker } = (budget ??= await budgetAt(limits));
     const ours = { ...tenant, logger: services.logger.child({ runId: run.id }) };
     await takeUp(ours, run);
     const urgency = () => run.toSend - run.confirmed - run.rejected - run.unconfirmed;
@@ -95,6 +101,7 @@ export async function pumpAccount(
       limits,
       pace,
       turns,
+      breaker,
       comparing,
       urgency,
       punctual: createPunctualQuestions(services.clock, limits, urgency),

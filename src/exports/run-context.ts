@@ -10,6 +10,7 @@ import type { HashPerson } from '../security/person-hash.js';
 import type { SecretBox } from '../security/secret-box.js';
 import type { AddressHolds } from './address-holds.js';
 import type { Bell } from './bell.js';
+import type { CircuitBreaker } from './circuit-breaker.js';
 import type { Decide } from './decisions.js';
 import type { EngineMetrics } from './engine-metrics.js';
 import type { Tenant } from './fence.js';
@@ -52,6 +53,8 @@ export interface RunContext {
   readonly limits: DestinationLimits;
   readonly pace: Pace;
   readonly turns: Turns;
+  /** The account's: whether batches may be sent, after failures. */
+  readonly breaker: CircuitBreaker;
   /** The account's: runs to the same list are compared with their ledgers one after the other. */
   readonly comparing: Turnstile;
   /** How urgent its requests are: the less is left to do, the sooner. 200 people never wait behind a million. */

@@ -16,25 +16,28 @@ import {
   splitBatch,
 } from './batches.js';
 import { callDestination, isFresh, MAX_BACKOFF, reportFailing } from './call-destination.js';
+import type { TryOutcome } from './circuit-breaker.js';
 import { listGone } from './conditions.js';
 import type { Intent, ObsoleteRemovals, Parcel } from './intents.js';
 import { plannedIn, type PlannedEntry } from './planned.js';
 import { contactOf } from './mapping.js';
 import type { Rejected } from './reject-people.js';
 import { endSending, SendingEndedError, type RunContext } from './run-context.js';
-import { hasTriesLeft } from './unproven-tries.js';
+import { hasTriesLeft, unprovenTriesOf } from './unproven-tries.js';
 
 /** The batch is at the destination, or these parcels are to be sent in its place; none: all its people are decided. */
 export type Handover = { readonly accepted: Batch } | { readonly again: readonly Parcel[] };
 
 /**
  * Sends one parcel whose intent was committed just before.
+ * @param ended is told how the try ended, as soon as that is known.
  * @returns what commits that which the request brought: for when the turn is over, which others wait for.
  */
 export async function handOver(
   context: RunContext,
   parcel: Parcel,
   intent: Intent,
+  ended: (outcome: TryOutcome) => void = () => undefined,
 ): Promise<() => Promise<Handover>> {
   if ('held' in intent) return () => Promise.resolve({ again: [parcel] });
   const sent = { ...parcel, batch: intent.batch };
@@ -54,17 +57,26 @@ export async function handOver(
       runAutomations: context.run.runAutomations,
     });
     const times = timesOf();
+    ended('ACCEPTED');
     return async () => {
       await acceptBatch(context, sent.batch, receipt, times);
       return { accepted: sent.batch };
     };
   } catch (error: unknown) {
+    ended(outcomeOf(error));
     // Within the turn: whoever has the next one waits as well.
     if (error instanceof RetryLaterError && error.tooFast) {
-      context.pace.pauseUntil(context.services.clock.monotonic() + waitMsAfter(context, parcel, error));
+      const pauseMs = error.afterMs ?? pauseMsAfter(context.limits, parcel.failures);
+      context.pace.pauseUntil(context.services.clock.monotonic() + pauseMs);
     }
     return async () => ({ again: await afterFailure(context, sent, error) });
   }
+}
+
+function outcomeOf(error: unknown): TryOutcome {
+  if (error instanceof RefusedContactsError) return 'ANSWERED';
+  if (error instanceof FixCredentialsError) return 'NOT_TAKEN';
+  return error instanceof RetryLaterError && error.taken === 'NO' ? 'NOT_TAKEN' : 'UNPROVEN';
 }
 
 async function afterFailure(
@@ -181,6 +193,22 @@ async function backOff(
   return [{ ...parcel, failures, dueAt }];
 }
 
-function waitMsAfter({ limits }: RunContext, { failures }: Parcel, { afterMs }: RetryLaterError): number {
-  return afterMs ?? limits.retryIntervalMs * Math.min(2 ** failures, MAX_BACKOFF);
+/** How long a parcel waits after a failure. Where a try was used up, longer: there are few, and outages last for minutes. */
+function waitMsAfter(
+  { limits }: RunContext,
+  { batch, failures }: Parcel,
+  { afterMs, taken }: RetryLaterError,
+): number {
+  const { retryIntervalMs, testIntervalMs } = limits;
+  if (taken === 'NO') return afterMs ?? pauseMsAfter(limits, failures);
+  const isFirst = unprovenTriesOf(batch) === 1;
+  const waitMs = isFirst ? testIntervalMs * FIRST_WAIT : testIntervalMs;
+  return Math.max(waitMs, retryIntervalMs, afterMs ?? 0);
 }
+
+function pauseMsAfter({ retryIntervalMs }: RunContext['limits'], failures: number): number {
+  return retryIntervalMs * Math.min(2 ** failures, MAX_BACKOFF);
+}
+
+/** From the first try without proof to the second, as a part of the wait before the third. */
+const FIRST_WAIT = 1 / 6;

@@ -24,6 +24,8 @@ export interface WorkingRuns {
   readonly sharesList: (run: ExportRun) => boolean;
   /** Rung for the runs to a list: what happens at others is nothing to them. */
   readonly bellOf: (listId: string) => Bell;
+  /** Rings for the runs to all lists: what concerns the whole account. */
+  readonly ringAll: () => void;
 }
 
 export function createWorkingRuns(clock: Clock): WorkingRuns {
@@ -57,6 +59,9 @@ export function createWorkingRuns(clock: Clock): WorkingRuns {
       const bell = bells.get(listId) ?? createBell(clock);
       bells.set(listId, bell);
       return bell;
+    },
+    ringAll: () => {
+      for (const bell of bells.values()) bell.ring();
     },
   };
 }

@@ -27,6 +27,8 @@ const LOST_AFTER_MS = 300_000;
 const UNANSWERED_AFTER_MS = 60_000;
 /** What ActiveCampaign asks for after an error of pace that names no time (§2.1). */
 const RETRY_INTERVAL_MS = 1_000;
+/** Outages are mostly over in minutes, and a batch has three tries: one a minute outlives most. */
+const TEST_INTERVAL_MS = 60_000;
 
 /**
  * Sped-up time does not speed up the wire or this machine: a batch is not lost, and no call repeated, sooner. A busy machine,
@@ -54,6 +56,7 @@ export function limitsAt(timeScale: number, envelopeBytes: number): DestinationL
     firstOutcomeMs: FIRST_OUTCOME_MS / timeScale,
     outcomeIntervalMs: OUTCOME_INTERVAL_MS / timeScale,
     retryIntervalMs: Math.max(RETRY_INTERVAL_MS / timeScale, MIN_RETRY_INTERVAL_MS),
+    testIntervalMs: Math.max(TEST_INTERVAL_MS / timeScale, MIN_RETRY_INTERVAL_MS),
     lostAfterMs: Math.max(LOST_AFTER_MS / timeScale, MIN_LOST_AFTER_MS),
     timeScale,
     unansweredAfterMs: Math.max(UNANSWERED_AFTER_MS / timeScale, MIN_UNANSWERED_AFTER_MS),

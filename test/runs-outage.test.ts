@@ -1,0 +1,263 @@
+import type { FaultAction } from '../sandbox/faults.js';
+import type { Sandbox } from '../sandbox/sandbox.js';
+import {
+  bodiesOf,
+  exportOf,
+  fastTime,
+  finish,
+  held,
+  imports,
+  people,
+  startEngine,
+  wanted,
+} from './helpers/engine.js';
+import { connectedConnection, createExportOf, segmentNamed, startRun } from './helpers/flows.js';
+import { scrape, METRICS_TOKEN } from './helpers/metrics.js';
+import { startProgram } from './helpers/program.js';
+import { startTestSandbox } from './helpers/sandbox.js';
+import { mostSends } from './helpers/sends.js';
+import { temporaryFolder, type Sluice, type SluiceOptions } from './helpers/sluice.js';
+
+/*
+ * An importer that is out of order for an hour, while everything else of the destination works. How many are in doubt
+ * afterwards, and how often anybody was sent, is read from the sandbox's record.
+ */
+
+const BATCH = 250;
+/** In flight at once, when the first failure is known. */
+const MAX_IN_FLIGHT = 16;
+/** Within an hour after the breaker opened: after 1, 3, 7, 15 and 31 minutes. */
+const TESTS_IN_AN_HOUR = 5;
+const HOUR_MS = 3_600_000;
+const KEEP = { sandbox: { keepBodies: true } };
+const PATIENCE_MS = 120_000;
+
+function hours(options: SluiceOptions): (count: number) => Promise<void> {
+  return async (count) => {
+    await options.clock?.sleep(count * HOUR_MS);
+  };
+}
+
+/** How many different people were in the requests. */
+function peopleIn(sandbox: Sandbox): number {
+  return new Set(bodiesOf(imports(sandbox)).flatMap((contacts) => contacts.map(({ email }) => email))).size;
+}
+
+interface Shown {
+  readonly state: string;
+  readonly problem: { readonly code: string } | null;
+}
+
+/** Watches the run until it shows this problem; null: none. */
+async function untilProblem(sluice: Sluice, id: string, code: string | null): Promise<void> {
+  const events = sluice.subscribe<{ exportRunChanged: Shown }>(
+    'subscription ($id: ID!) { exportRunChanged(runId: $id) { state problem { code } } }',
+    { id },
+  );
+  for await (const { exportRunChanged } of events) {
+    if ((exportRunChanged.problem?.code ?? null) === code) return;
+  }
+  throw new Error('The run ended before.');
+}
+
+describe('an importer that is out of order for an hour', () => {
+  const outages: [string, FaultAction][] = [
+    ['answers 500', { type: 'answer', status: 500 }],
+    ['accepts and breaks the connection', { type: 'reset', when: 'after' }],
+    ['answers with a web page', { type: 'html' }],
+  ];
+
+  it.each(outages)(
+    '%s: at most two batches are unconfirmed, and few people were sent',
+    async (_name, action) => {
+      const time = fastTime(1_000);
+      await using engine = await startEngine({ ...KEEP, sluice: time });
+      const { sandbox, sluice } = engine;
+      const count = 40 * BATCH;
+      const exportId = await exportOf(engine, people(count));
+      sandbox.addFault({ on: 'importer', times: null, action });
+      const id = await startRun(sluice, exportId);
+      await untilProblem(sluice, id, 'SENDING_PAUSED');
+      await hours(time)(1);
+      const calls = imports(sandbox).length;
+      const touched = peopleIn(sandbox);
+      sandbox.clearFaults();
+      const run = await finish(sluice, id);
+
+      expect(run).toMatchObject({ problem: null, progress: { rejected: 0, notSent: 0 } });
+      expect(run.progress.unconfirmed).toBeLessThanOrEqual(2 * BATCH);
+      expect(mostSends(sandbox)).toBeLessThanOrEqual(3);
+      // What was under way at the first failure, two more, and the tests.
+      expect(calls).toBeLessThanOrEqual(MAX_IN_FLIGHT + 2 + TESTS_IN_AN_HOUR);
+      expect(touched).toBeLessThanOrEqual((MAX_IN_FLIGHT + 2 + TESTS_IN_AN_HOUR) * BATCH);
+      expect(run.progress.confirmed).toBe(count - run.progress.unconfirmed);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'answers 500 to small runs too: at most two batches of all runs of the account are unconfirmed',
+    async () => {
+      const time = fastTime(1_000);
+      await using engine = await startEngine({
+        sandbox: {
+          ...KEEP.sandbox,
+          lists: [
+            { id: 1, name: 'A' },
+            { id: 2, name: 'B' },
+          ],
+        },
+        sluice: time,
+      });
+      const { sandbox, sluice, connectionId } = engine;
+      const first = await exportOf(engine, people(2 * BATCH));
+      const second = await createExportOf(sluice, {
+        connectionId,
+        segmentIds: [await segmentNamed(sluice, 'All')],
+        name: 'Second',
+        listId: '2',
+      });
+      sandbox.addFault({ on: 'importer', times: null, action: { type: 'answer', status: 500 } });
+      const ids = [await startRun(sluice, first), await startRun(sluice, second)];
+      await hours(time)(1);
+      sandbox.clearFaults();
+      const runs = await Promise.all(ids.map((id) => finish(sluice, id)));
+      const unconfirmed = runs.reduce((sum, { progress }) => sum + progress.unconfirmed, 0);
+      expect(unconfirmed).toBeLessThanOrEqual(2 * BATCH);
+      expect(runs.every(({ progress }) => progress.notSent === 0)).toBe(true);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'together with everything else: no batch is spent on tests that a harmless question would have spared',
+    async () => {
+      const time = fastTime(1_000);
+      await using engine = await startEngine({ ...KEEP, sluice: time });
+      const { sandbox, sluice } = engine;
+      const count = 20 * BATCH;
+      const exportId = await exportOf(engine, people(count));
+      const fault = { times: null, action: { type: 'answer', status: 500 } } as const;
+      sandbox.addFault({ on: 'importer', ...fault });
+      const id = await startRun(sluice, exportId);
+      await sandbox.nextCall(({ kind }) => kind === 'importer');
+      sandbox.addFault({ on: 'lists', ...fault });
+      await untilProblem(sluice, id, 'SENDING_PAUSED');
+      const calls = imports(sandbox).length;
+      expect(calls).toBeLessThanOrEqual(MAX_IN_FLIGHT + 2);
+      await hours(time)(1);
+      expect(imports(sandbox)).toHaveLength(calls);
+      sandbox.clearFaults();
+      const run = await finish(sluice, id);
+      expect(run).toMatchObject({ state: 'SUCCEEDED', progress: { confirmed: count, unconfirmed: 0 } });
+      expect(held(sandbox)).toEqual(wanted(count));
+      // A batch may have been the first and the third failure of those that opened the breaker.
+      expect(mostSends(sandbox)).toBeLessThanOrEqual(3);
+    },
+    PATIENCE_MS,
+  );
+});
+
+describe('a run that waits for the circuit breaker', () => {
+  it(
+    'shows it, in the run and in the figures, also another run of the account, and goes on by itself',
+    async () => {
+      const { env, ...time } = fastTime(1_000);
+      await using engine = await startEngine({
+        ...KEEP,
+        sluice: { ...time, env: { ...env, SLUICE_METRICS_TOKEN: METRICS_TOKEN } },
+      });
+      const { sandbox, sluice, connectionId } = engine;
+      const exportId = await exportOf(engine, people(10 * BATCH));
+      await sluice.importCsv(people(2, 50_001), { segment: 'Few' });
+      const few = await createExportOf(sluice, {
+        connectionId,
+        segmentIds: [await segmentNamed(sluice, 'Few')],
+        name: 'Few',
+      });
+      sandbox.addFault({ on: 'importer', times: null, action: { type: 'answer', status: 500 } });
+      const id = await startRun(sluice, exportId);
+      await untilProblem(sluice, id, 'SENDING_PAUSED');
+      expect((await scrape(sluice)).value('sluice_account_breaker_open')).toBe(1);
+      const fewId = await startRun(sluice, few);
+      await untilProblem(sluice, fewId, 'SENDING_PAUSED');
+      sandbox.clearFaults();
+      for (const one of [id, fewId]) {
+        expect(await finish(sluice, one)).toMatchObject({ state: 'SUCCEEDED', problem: null });
+      }
+      expect((await scrape(sluice)).value('sluice_account_breaker_open')).toBe(0);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'ends at once when it is cancelled, with nobody in doubt who was never sent',
+    async () => {
+      await using engine = await startEngine({ ...KEEP, sluice: fastTime(1_000) });
+      const { sandbox, sluice } = engine;
+      const exportId = await exportOf(engine, people(40 * BATCH));
+      sandbox.addFault({ on: 'importer', times: null, action: { type: 'answer', status: 500 } });
+      const id = await startRun(sluice, exportId);
+      await untilProblem(sluice, id, 'SENDING_PAUSED');
+      await sluice.query('mutation ($id: ID!) { cancelExportRun(id: $id) { id } }', { id });
+      const run = await finish(sluice, id);
+      expect(run).toMatchObject({ state: 'CANCELED', problem: null });
+      expect(run.progress.unconfirmed).toBe(peopleIn(sandbox));
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'ends at its deadline',
+    async () => {
+      const { env, ...time } = fastTime(1_000);
+      await using engine = await startEngine({
+        sluice: { ...time, env: { ...env, SLUICE_RUN_DEADLINE_MINUTES: '600' } },
+      });
+      const { sandbox, sluice } = engine;
+      const exportId = await exportOf(engine, people(40 * BATCH));
+      sandbox.addFault({ on: 'importer', times: null, action: { type: 'answer', status: 500 } });
+      const run = await finish(sluice, await startRun(sluice, exportId));
+      expect(run).toMatchObject({ state: 'FAILED', problem: { code: 'DEADLINE_PASSED' } });
+      expect(run.progress.notSent).toBeGreaterThan(0);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'goes on after restarts amid the outage, which spend one try each',
+    async () => {
+      await using folder = await temporaryFolder();
+      await using sandbox = await startTestSandbox({ keepBodies: true });
+      const count = 30 * BATCH;
+      // A minute of the destination's time takes 0.6 s here.
+      const env = { SLUICE_SANDBOX_TIME_SCALE: '100' };
+      sandbox.addFault({ on: 'importer', times: null, action: { type: 'answer', status: 500 } });
+      const begin = async () => {
+        await using program = await startProgram(folder.path, sandbox, { env });
+        const connectionId = await connectedConnection(program.sluice, sandbox);
+        const exportId = await exportOf({ sluice: program.sluice, connectionId }, people(count));
+        const id = await startRun(program.sluice, exportId);
+        await untilProblem(program.sluice, id, 'SENDING_PAUSED');
+        await program.kill('SIGKILL');
+        return id;
+      };
+      const id = await begin();
+      const before = imports(sandbox).length;
+      const lives = 2;
+      for (let life = 0; life < lives; life += 1) {
+        await using program = await startProgram(folder.path, sandbox, { env });
+        await sandbox.nextCall(({ kind }) => kind === 'importer');
+        await program.kill('SIGKILL');
+      }
+      expect(imports(sandbox).length - before).toBeLessThanOrEqual(2 * lives);
+      sandbox.clearFaults();
+      await using last = await startProgram(folder.path, sandbox, { env });
+      const run = await finish(last.sluice, id);
+      expect(run.progress.unconfirmed).toBeLessThanOrEqual(2 * BATCH);
+      expect(run.progress.confirmed).toBe(count - run.progress.unconfirmed);
+      expect(mostSends(sandbox)).toBeLessThanOrEqual(3);
+    },
+    PATIENCE_MS,
+  );
+});
