@@ -14,17 +14,21 @@ import { onSqlite, tamper } from './helpers/databases.js';
 import { runEnd, startRun } from './helpers/flows.js';
 import { startSluice } from './helpers/sluice.js';
 
+/** As `fastTime` has it. */
+const DEADLINE_MS = 1_440 * 60_000;
+
 describe('a run', () => {
   it('ends at its deadline when the destination takes nothing, and counts who was not sent', async () => {
-    const { clock, env } = fastTime(2_000);
-    await using engine = await startEngine({
-      sandbox: { timeScale: 2_000 },
-      sluice: { clock, env: { ...env, SLUICE_RUN_DEADLINE_MINUTES: '10' } },
-    });
+    const time = fastTime(2_000);
+    await using engine = await startEngine({ sandbox: { timeScale: 2_000 }, sluice: time });
     const { sluice, sandbox } = engine;
     const exportId = await exportOf(engine, people(500));
     sandbox.addFault({ on: 'importer', times: null, action: { type: 'rate-limit', retryAfterSeconds: 30 } });
-    const run = await finish(sluice, await startRun(sluice, exportId));
+    const refused = sandbox.nextCall(({ kind }) => kind === 'importer');
+    const runId = await startRun(sluice, exportId);
+    await refused;
+    time.pass(DEADLINE_MS);
+    const run = await finish(sluice, runId);
 
     expect(run).toMatchObject({ state: 'FAILED', problem: { code: 'DEADLINE_PASSED' } });
     expect(run.progress).toMatchObject({ confirmed: 0, unconfirmed: 0, notSent: 500 });

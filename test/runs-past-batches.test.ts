@@ -1,5 +1,6 @@
 import type { FaultAction } from '../sandbox/faults.js';
 import type { Sandbox } from '../sandbox/sandbox.js';
+import { systemClock, type Clock } from '../src/clock.js';
 import {
   emailOf,
   exportOf,
@@ -43,6 +44,23 @@ async function runWithoutOutcome({ sandbox, sluice, connectionId }: Engine, expo
     .batches()
     .slice(batches)
     .map(({ batchId }) => batchId);
+}
+
+/** The machine's clock, but who sleeps for so long or longer is woken by nothing but the signal. */
+function withEndlessWaits(fromMs: number): Clock {
+  return {
+    ...systemClock,
+    sleep: (ms, signal) =>
+      ms < fromMs
+        ? systemClock.sleep(ms, signal)
+        : new Promise((_, reject) => {
+            const giveUp = () => {
+              reject(signal?.reason as Error);
+            };
+            if (signal?.aborted) giveUp();
+            else signal?.addEventListener('abort', giveUp, { once: true });
+          }),
+  };
 }
 
 describe('a batch of an earlier run', () => {
@@ -120,7 +138,7 @@ describe('a batch of an earlier run', () => {
   });
 
   it('is asked about when the destination is back, and not given up before', async () => {
-    await using engine = await startEngine();
+    await using engine = await startEngine({ sluice: fastTime(1_000) });
     const { sandbox, sluice } = engine;
     const exportId = await exportOf(engine, people(3));
     await runWithoutOutcome(engine, exportId);
@@ -143,10 +161,11 @@ describe('a batch of an earlier run', () => {
     const [batchId = ''] = await runWithoutOutcome(engine, exportId);
     sandbox.addFault({ on: 'info', containing: batchId, times: null, action: FORGOTTEN });
     await sluice.stop();
-    // At real pace half a minute passes between two questions: longer than this test may take.
+    // At real pace half a minute passes between two questions; here it does not pass at all.
     await using real = await startSluice({
       sandbox,
       folder: folder.path,
+      clock: withEndlessWaits(10_000),
       env: { SLUICE_SANDBOX_TIME_SCALE: '1' },
     });
     const asked = sandbox.nextCall(({ kind }) => kind === 'info');
@@ -181,7 +200,8 @@ describe('a batch of the run itself', () => {
   });
 
   it('is not lost while the destination is away: it is asked about when it is back', async () => {
-    await using engine = await startEngine();
+    // A batch counts as lost after five minutes.
+    await using engine = await startEngine({ sluice: fastTime(1_000) });
     const { sandbox, sluice } = engine;
     const exportId = await exportOf(engine, people(2));
     let probes = 0;
