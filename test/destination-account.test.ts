@@ -1,5 +1,6 @@
 import { startSandbox, type SandboxOptions } from '../sandbox/sandbox.js';
 import { RetryLaterError } from '../src/destinations/destination.js';
+import { createPatience } from './helpers/patience.js';
 import {
   activeCampaignAt,
   errorOf,
@@ -21,7 +22,9 @@ describe('an account', () => {
     const clock = fakeTime();
     const sandbox = await startSandbox({ quotas: false, now: () => clock.now(), ...options });
     open.push(sandbox);
-    const destination = activeCampaignAt([sandbox.host], { clock, timeoutMs: 300 });
+    const { startDeadline, runOutAt } = createPatience();
+    runOutAt(sandbox);
+    const destination = activeCampaignAt([sandbox.host], { clock, startDeadline });
     const credentials = { host: sandbox.host, apiKey: sandbox.token };
     return { clock, sandbox, destination, capacity: () => destination.capacity(credentials), credentials };
   }

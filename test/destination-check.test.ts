@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { startSandbox, type Sandbox, type SandboxOptions } from '../sandbox/sandbox.js';
 import { FixCredentialsError, RetryLaterError } from '../src/destinations/destination.js';
+import { createPatience } from './helpers/patience.js';
 import {
   activeCampaignAt,
   errorOf,
@@ -170,7 +171,9 @@ describe('the check of credentials', () => {
     for (const on of ['me', 'account', 'lists'] as const) {
       const sandbox = await sandboxWith();
       sandbox.addFault({ on, action });
-      const error = await errorOf(check(sandbox.host, { timeoutMs: 300 }));
+      const { startDeadline, runOutAt } = createPatience();
+      runOutAt(sandbox);
+      const error = await errorOf(check(sandbox.host, { startDeadline }));
       expect(error).toBeInstanceOf(RetryLaterError);
       expect(error).toMatchObject(expected);
     }
@@ -224,7 +227,9 @@ describe('the check of credentials', () => {
   ] as const)('has the key in no error after %s', async (_, action) => {
     const sandbox = await sandboxWith();
     sandbox.addFault({ on: 'me', times: 2, action });
-    const error = await errorOf(check(sandbox.host, { timeoutMs: 300 }));
+    const { startDeadline, runOutAt } = createPatience();
+    runOutAt(sandbox);
+    const error = await errorOf(check(sandbox.host, { startDeadline }));
     const shown = [
       String(error),
       error.stack,

@@ -6,6 +6,7 @@ import {
   RetryLaterError,
 } from '../src/destinations/destination.js';
 import { createLogger } from '../src/logger.js';
+import { createPatience } from './helpers/patience.js';
 import {
   activeCampaignAt,
   errorOf,
@@ -42,7 +43,9 @@ describe('one contact', () => {
     const clock = fakeTime();
     const sandbox = await startSandbox({ quotas: false, now: () => clock.now(), ...options });
     open.push(sandbox);
-    return { clock, sandbox, ...callsTo(sandbox.host, sandbox.token, { clock, timeoutMs: 300 }) };
+    const { startDeadline, runOutAt } = createPatience();
+    runOutAt(sandbox);
+    return { clock, sandbox, ...callsTo(sandbox.host, sandbox.token, { clock, startDeadline }) };
   }
 
   async function atStub(answer: StubAnswer, userAnswer: StubAnswer = { body: { user: {} } }) {

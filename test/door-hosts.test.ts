@@ -1,6 +1,7 @@
 import { connectionCalls, refusalOf } from './helpers/connection-calls.js';
 import { connectedConnection } from './helpers/flows.js';
 import { EVIL_HOSTS } from './helpers/evil-hosts.js';
+import { createPatience } from './helpers/patience.js';
 import { startProgram } from './helpers/program.js';
 import { startTestSandbox } from './helpers/sandbox.js';
 import { startSluice, temporaryFolder } from './helpers/sluice.js';
@@ -65,12 +66,13 @@ describe('the host of a connection', () => {
   it('at which nobody listens is told in the very words of one that does not answer', async () => {
     const closed = await startStub(() => ({}));
     await closed.close();
-    const mute = await startStub(() => () => undefined);
+    const patience = createPatience();
+    const mute = await startStub(() => patience.leaveUnanswered);
     const breaking = await startStub(() => (request) => request.socket.destroy());
     const hosts = [closed.host, mute.host, breaking.host];
     await using sluice = await startSluice({
       env: { SLUICE_SANDBOX_HOSTS: hosts.join(',') },
-      destinationTimeoutMs: 300,
+      startDeadline: patience.startDeadline,
     });
     const calls = connectionCalls(sluice);
     const told = new Set<string>();

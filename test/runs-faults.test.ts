@@ -12,6 +12,7 @@ import {
   startEngine,
   wanted,
 } from './helpers/engine.js';
+import { createPatience } from './helpers/patience.js';
 
 const COUNT = 700;
 const ALL = {
@@ -53,8 +54,11 @@ describe('a run gets through', () => {
   });
 
   it('a destination that falls silent after it has accepted a batch, or amid a question', async () => {
-    await using engine = await startEngine({ sluice: { ...fastTime(1_000), destinationTimeoutMs: 2_000 } });
+    const patience = createPatience();
+    const { startDeadline } = patience;
+    await using engine = await startEngine({ sluice: { ...fastTime(1_000), startDeadline } });
     const { sandbox, sluice } = engine;
+    patience.runOutAt(sandbox);
     const exportId = await exportOf(engine, people(COUNT));
     for (const on of ['importer', 'info'] satisfies RouteKind[])
       sandbox.addFault({ on, nth: 2, action: { type: 'hang', when: 'after' } });
@@ -67,8 +71,11 @@ describe('a run gets through', () => {
   });
 
   it('all of it in one run, beside batches that are lost or late and people who are refused', async () => {
-    await using engine = await startEngine({ sluice: { ...fastTime(1_000), destinationTimeoutMs: 2_000 } });
+    const patience = createPatience();
+    const { startDeadline } = patience;
+    await using engine = await startEngine({ sluice: { ...fastTime(1_000), startDeadline } });
     const { sandbox, sluice } = engine;
+    patience.runOutAt(sandbox);
     const count = 5_000;
     const exportId = await exportOf(engine, people(count));
     const bad = { named: emailOf(700), unnamed: emailOf(1_700), later: emailOf(2_700) };

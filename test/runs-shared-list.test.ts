@@ -1,9 +1,11 @@
 import { exportOf, finish, people, runFully, startEngine, wanted, held } from './helpers/engine.js';
 import { createExportOf, segmentNamed, startRun } from './helpers/flows.js';
+import { createPatience } from './helpers/patience.js';
 
 describe('two exports to one list', () => {
   it('let a small run with other people pass a big one', async () => {
-    await using engine = await startEngine();
+    const { startDeadline, runOut } = createPatience();
+    await using engine = await startEngine({ sluice: { startDeadline } });
     const { sluice, sandbox, connectionId } = engine;
     const big = await exportOf(engine, people(20_000));
     // Their keys span everything that the big run has, without one address in common.
@@ -16,12 +18,13 @@ describe('two exports to one list', () => {
       segmentIds: [await segmentNamed(sluice, 'Few')],
     });
 
-    // The answer to its first batch takes five seconds here: the big one cannot end before the small one has passed it.
-    sandbox.addFault({ on: 'importer', action: { type: 'slow', delayMs: 5_000 * 100_000 } });
+    // Its first batch gets no answer before the small one has ended: the big one cannot end before.
+    sandbox.addFault({ on: 'importer', action: { type: 'hang', when: 'after' } });
     const bigRun = await startRun(sluice, big);
     await sandbox.nextCall((call) => call.kind === 'importer');
     const smallEnd = await runFully(sluice, small);
     const bigWhenSmallEnded = await progressOf(sluice, bigRun);
+    runOut();
 
     expect(smallEnd.state).toBe('SUCCEEDED');
     expect(bigWhenSmallEnded.confirmed).toBeLessThan(20_000);
@@ -30,7 +33,8 @@ describe('two exports to one list', () => {
   });
 
   it('go on when the run whose addresses they waited for is cancelled', async () => {
-    await using engine = await startEngine({ sluice: { destinationTimeoutMs: 3_000 } });
+    const { startDeadline, runOut, runOutAt } = createPatience();
+    await using engine = await startEngine({ sluice: { startDeadline } });
     const { sluice, sandbox, connectionId } = engine;
     const first = await exportOf(engine, people(300));
     const second = await createExportOf(sluice, {
@@ -44,6 +48,9 @@ describe('two exports to one list', () => {
     const secondRun = await startRun(sluice, second);
     await sandbox.nextCall((call) => call.kind === 'lists');
     await sluice.query('mutation ($id: ID!) { cancelExportRun(id: $id) { id } }', { id: firstRun });
+    // What hangs now, and what is tried again before the run knows that it was cancelled.
+    runOutAt(sandbox);
+    runOut();
 
     expect((await finish(sluice, firstRun)).state).toBe('CANCELED');
     sandbox.clearFaults();

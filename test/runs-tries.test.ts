@@ -16,8 +16,9 @@ import {
 import { connectedConnection, startRun } from './helpers/flows.js';
 import { startProgram } from './helpers/program.js';
 import { startTestSandbox } from './helpers/sandbox.js';
+import { createPatience } from './helpers/patience.js';
 import { mostSends, sends } from './helpers/sends.js';
-import { temporaryFolder } from './helpers/sluice.js';
+import { startSluice, temporaryFolder, type Sluice } from './helpers/sluice.js';
 
 /** Nobody knows how it ended: the first try and two further ones. */
 const TRIES = 3;
@@ -67,11 +68,11 @@ describe('a batch of which nothing proves that it was not taken', () => {
   });
 
   it('is sent two times more after a request that nobody answered in time', async () => {
-    await using engine = await startEngine({
-      ...KEEP,
-      sluice: { ...fastTime(1_000), destinationTimeoutMs: 500 },
-    });
+    const patience = createPatience();
+    const { startDeadline } = patience;
+    await using engine = await startEngine({ ...KEEP, sluice: { ...fastTime(1_000), startDeadline } });
     const { sandbox, sluice } = engine;
+    patience.runOutAt(sandbox);
     const exportId = await exportOf(engine, people(2));
     sandbox.addFault({ on: 'importer', times: null, action: { type: 'hang', when: 'after' } });
     expect(await runFully(sluice, exportId)).toMatchObject({ progress: { unconfirmed: 2 } });
@@ -91,7 +92,7 @@ describe('a batch of which nothing proves that it was not taken', () => {
   });
 
   it('is asked about first by the next run if it has a receipt', async () => {
-    await using engine = await startEngine({ ...KEEP, sluice: fastTime(4_000) });
+    await using engine = await startEngine({ ...KEEP, sluice: fastTime(1_000) });
     const { sandbox, sluice } = engine;
     const exportId = await exportOf(engine, people(2));
     // Five minutes after its acceptance a batch counts as lost; until then it is asked about every four seconds.
@@ -188,38 +189,51 @@ describe('a batch that surely was not taken', () => {
   });
 });
 
+/** Asks for a run of a process that may die of it before it has answered. */
+async function requestRun(sluice: Sluice, exportId: string): Promise<void> {
+  const broken = (error: unknown) => {
+    expect(error).toBeInstanceOf(TypeError);
+  };
+  await startRun(sluice, exportId).then(() => undefined, broken);
+}
+
+async function onlyRun(sluice: Sluice): Promise<string> {
+  const { exportRuns } = await sluice.query<{ exportRuns: { nodes: { id: string }[] } }>(
+    '{ exportRuns { nodes { id } } }',
+  );
+  expect(exportRuns.nodes).toHaveLength(1);
+  return exportRuns.nodes[0]?.id ?? '';
+}
+
 describe('a process that dies', () => {
-  it.each([
-    ['after the batch was accepted', 'between acceptance and receipt'],
-    ['between the commit of the intent and the request', 'before the request of a batch'],
-  ])(
-    '%s uses up a try: the fourth life does not send the batch again',
-    async (_name, point) => {
+  it(
+    'uses up a try, before the request as well as after the batch was accepted: the fourth life does not send it again',
+    async () => {
       await using folder = await temporaryFolder();
       await using sandbox = await startTestSandbox({ keepBodies: true });
-      let runId = '';
-      for (let life = 1; life <= TRIES; life += 1) {
-        const isInside = point === 'before the request of a batch';
-        await using program = await startProgram(folder.path, sandbox, {
-          death: isInside ? { point, nth: 1 } : undefined,
-        });
-        if (!isInside) sandbox.addFault({ on: 'importer', action: { type: 'hang', when: 'after' } });
-        const gone = isInside
-          ? program.ended
-          : sandbox.next('accepted', () => true).then(() => program.kill('SIGKILL'));
-        if (life === 1) {
+      const deaths = [
+        'before the request of a batch',
+        'when the receipt arrives',
+        'when the receipt arrives',
+      ];
+      expect(deaths).toHaveLength(TRIES);
+      for (const [life, point] of deaths.entries()) {
+        await using program = await startProgram(folder.path, sandbox, { death: { point, nth: 1 } });
+        if (life === 0) {
           const connectionId = await connectedConnection(program.sluice, sandbox);
-          const exportId = await exportOf({ sluice: program.sluice, connectionId }, people(3));
-          runId = await startRun(program.sluice, exportId);
+          await requestRun(
+            program.sluice,
+            await exportOf({ sluice: program.sluice, connectionId }, people(3)),
+          );
         }
-        expect(await gone).toBeNull();
+        expect(await program.ended).toBeNull();
       }
-      await using last = await startProgram(folder.path, sandbox);
-      expect(await finish(last.sluice, runId)).toMatchObject({
+      await using last = await startSluice({ folder: folder.path, sandbox });
+      expect(await finish(last, await onlyRun(last))).toMatchObject({
         state: 'SUCCEEDED_WITH_WARNINGS',
         progress: { toSend: 3, confirmed: 0, unconfirmed: 3, notSent: 0 },
       });
-      expect(mostSends(sandbox)).toBe(point === 'before the request of a batch' ? 0 : TRIES);
+      expect(mostSends(sandbox)).toBe(TRIES - 1);
       expect(await unprovenTriesIn(folder.path)).toEqual([TRIES]);
     },
     PATIENCE_MS,
@@ -231,20 +245,16 @@ describe('a process that dies', () => {
       await using folder = await temporaryFolder();
       await using sandbox = await startTestSandbox({ keepBodies: true });
       sandbox.addFault({ on: 'importer', nth: 1, action: { type: 'answer', status: 500 } });
-      sandbox.addFault({ on: 'importer', nth: 2, action: { type: 'hang', when: 'after' } });
       sandbox.addFault({ on: 'importer', nth: 3, times: null, action: { type: 'truncate' } });
-      const firstLife = async () => {
-        await using program = await startProgram(folder.path, sandbox);
+      {
+        const death = { point: 'when the receipt arrives', nth: 2 };
+        await using program = await startProgram(folder.path, sandbox, { death });
         const connectionId = await connectedConnection(program.sluice, sandbox);
-        const exportId = await exportOf({ sluice: program.sluice, connectionId }, people(2));
-        const gone = sandbox.next('accepted', () => true).then(() => program.kill('SIGKILL'));
-        const id = await startRun(program.sluice, exportId);
-        expect(await gone).toBeNull();
-        return id;
-      };
-      const runId = await firstLife();
-      await using again = await startProgram(folder.path, sandbox);
-      expect(await finish(again.sluice, runId)).toMatchObject({ progress: { unconfirmed: 2 } });
+        await requestRun(program.sluice, await exportOf({ sluice: program.sluice, connectionId }, people(2)));
+        expect(await program.ended).toBeNull();
+      }
+      await using again = await startSluice({ folder: folder.path, sandbox });
+      expect(await finish(again, await onlyRun(again))).toMatchObject({ progress: { unconfirmed: 2 } });
       expect(mostSends(sandbox)).toBe(TRIES);
     },
     PATIENCE_MS,

@@ -31,12 +31,20 @@ export interface HttpAnswer {
  */
 export type HttpClient = (request: HttpRequest) => Promise<HttpAnswer>;
 
+/**
+ * Starts the time that one answer may take, and calls `breakOff` when it is over.
+ * @returns what ends it before: the answer is here.
+ */
+export type StartDeadline = (breakOff: () => void, timeoutMs: number) => () => void;
+
 export interface HttpOptions {
   /** `host:port` of sandboxes, spoken to over plain http and without the address guard. */
   readonly sandboxHosts: readonly string[];
   readonly logger: Logger;
   /** From the first attempt to connect to the last byte of the answer. */
   readonly timeoutMs?: number;
+  /** By default a timer of the machine. */
+  readonly startDeadline?: StartDeadline | undefined;
   /** An answer that is longer, unpacked, is given up. */
   readonly maxAnswerBytes?: number;
   /** Breaks off every request: the process is stopping. */
@@ -92,7 +100,7 @@ const BAD_CERTIFICATES: Readonly<Record<string, string>> = {
  * No axios error leaves this file: they hold the request's headers, and so the API key.
  */
 export function createHttp(options: HttpOptions): HttpClient {
-  const { sandboxHosts, logger, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const { sandboxHosts, logger, timeoutMs = DEFAULT_TIMEOUT_MS, startDeadline = startTimer } = options;
   const guarded = new RequestFilteringHttpsAgent({
     keepAlive: true,
     ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
@@ -119,7 +127,7 @@ export function createHttp(options: HttpOptions): HttpClient {
     options.stopping?.addEventListener('abort', abort, { once: true });
     if (options.stopping?.aborted) abort();
     // axios's own `timeout` starts anew with every byte, so that an answer that drips in would never time out.
-    const timer = setTimeout(abort, timeoutMs);
+    const endDeadline = startDeadline(abort, timeoutMs);
     const departure = watchDeparture();
     try {
       const response = await client.request<string>({
@@ -138,11 +146,18 @@ export function createHttp(options: HttpOptions): HttpClient {
       const taken = departure.mayHaveLeft() ? 'UNKNOWN' : 'NO';
       throw new RetryLaterError(`${host} could not be reached: ${fault}.`, undefined, false, instead, taken);
     } finally {
-      clearTimeout(timer);
+      endDeadline();
       options.stopping?.removeEventListener('abort', abort);
     }
   };
 }
+
+const startTimer: StartDeadline = (breakOff, timeoutMs) => {
+  const timer = setTimeout(breakOff, timeoutMs);
+  return () => {
+    clearTimeout(timer);
+  };
+};
 
 function headersOf(response: AxiosResponse): ReadonlyMap<string, string> {
   const headers = Object.entries(AxiosHeaders.from(response.headers as AxiosHeaders).toJSON());

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.js';
 import type { Logger } from '../logger.js';
 import { createActiveCampaign } from './active-campaign/active-campaign.js';
 import type { Destination } from './destination.js';
-import { createHttp } from './http.js';
+import { createHttp, type StartDeadline } from './http.js';
 import { measured, type OnCall } from './measured.js';
 
 /** The destinations by the kind of a connection. */
@@ -23,6 +23,8 @@ export interface DestinationOptions {
   readonly stopping?: AbortSignal;
   /** How long a destination may take for an answer; by default as http.ts has it. */
   readonly timeoutMs?: number;
+  /** Starts that time; by default a timer of the machine. */
+  readonly startDeadline?: StartDeadline | undefined;
   /** Is told of every call that has ended. */
   readonly onCall?: OnCall;
 }

@@ -9,6 +9,7 @@ import { createCallerTurns } from '../connections/caller-turns.js';
 import { lapseConsents } from '../connections/consent-grace.js';
 import { CONSENT_STATEMENTS, type ConsentStatements } from '../connections/consent-statements.js';
 import { openDatabase } from '../open-database.js';
+import type { StartDeadline } from '../destinations/http.js';
 import { createDestinations } from '../destinations/registry.js';
 import { Role } from '../entities/user.js';
 import { readBacklog } from '../exports/backlog.js';
@@ -58,8 +59,8 @@ export interface Surroundings {
   readonly stopping: AbortSignal;
   /** Breaks off what takes its time for a caller: it aborts before the doors close. */
   readonly closing: AbortSignal;
-  /** How long a destination may take for an answer; by default as destinations/http.ts has it. */
-  readonly destinationTimeoutMs?: number;
+  /** Starts the time that a destination may take for an answer; by default a timer of the machine. */
+  readonly startDeadline?: StartDeadline | undefined;
   /** Adds what the process as such tells of itself, like its memory: once a process, because it is never taken back. */
   readonly watchProcess?: ((registry: Registry) => void) | undefined;
 }
@@ -72,7 +73,7 @@ const DAY_MS = 24 * 60 * MINUTE_MS;
  * @throws if the secret key or the database file cannot be used.
  */
 export async function compose(config: Config, surroundings: Surroundings): Promise<Services & Health> {
-  const { clock, logger, ticker, stopping, closing, destinationTimeoutMs: timeoutMs } = surroundings;
+  const { clock, logger, ticker, stopping, closing, startDeadline } = surroundings;
   const secretBox = createSecretBox(loadSecretKeys(config));
   const hostPolicy = { suffixes: config.destinationSuffixes, sandboxHosts: config.sandboxHosts };
   const { sandboxTimeScale } = config;
@@ -85,7 +86,7 @@ export async function compose(config: Config, surroundings: Surroundings): Promi
     clock,
     logger,
     stopping,
-    timeoutMs,
+    startDeadline,
     onCall: createDestinationMetrics(registry),
   });
   mkdirSync(config.dataFolder, { recursive: true });

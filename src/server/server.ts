@@ -43,7 +43,7 @@ export async function startServer(
   overrides: Partial<Omit<Surroundings, 'stopping' | 'closing'> & { limits: DoorLimits }> = {},
 ): Promise<Server> {
   const { clock = systemClock, logger = createLogger(config.logLevel), consentStatements } = overrides;
-  const { limits = DOOR_LIMITS, destinationTimeoutMs, watchProcess } = overrides;
+  const { limits = DOOR_LIMITS, startDeadline, watchProcess } = overrides;
   const { ticker = createTicker() } = overrides;
   logger.info({ settings: describeConfig(config) }, 'starting');
   if (config.sandboxHosts.length > 0) {
@@ -61,7 +61,7 @@ export async function startServer(
     logger,
     ticker,
     consentStatements,
-    destinationTimeoutMs,
+    startDeadline,
     watchProcess,
     stopping: stopping.signal,
     closing: closing.signal,

@@ -1,5 +1,6 @@
 import { startSandbox, type SandboxOptions } from '../../sandbox/sandbox.js';
 import type { Contact, ContactBatch } from '../../src/destinations/destination.js';
+import { createPatience } from './patience.js';
 import { activeCampaignAt, fakeTime, startStub, type StubAnswer } from './stub-destination.js';
 
 export const ANA = { email: 'ana@example.com', firstName: 'Ana', lastName: 'Díaz', phone: '245-555-0173' };
@@ -36,7 +37,9 @@ export function importerBench() {
         ...options,
       });
       open.push(sandbox);
-      return { clock, sandbox, ...callsTo(sandbox.host, sandbox.token, { clock, timeoutMs: 300 }) };
+      const { startDeadline, runOutAt } = createPatience();
+      runOutAt(sandbox);
+      return { clock, sandbox, ...callsTo(sandbox.host, sandbox.token, { clock, startDeadline }) };
     },
 
     /** The adapter in front of a server that gives this answer to every call of the importer. */

@@ -8,6 +8,7 @@ import { WebSocket } from 'ws';
 import type { Clock } from '../../src/clock.js';
 import { readConfig } from '../../src/config.js';
 import type { ConsentStatements } from '../../src/connections/consent-statements.js';
+import type { StartDeadline } from '../../src/destinations/http.js';
 import type { Ticker } from '../../src/jobs/ticker.js';
 import { createLogger, type Logger } from '../../src/logger.js';
 import { DOOR_LIMITS, type DoorLimits } from '../../src/server/limits.js';
@@ -21,8 +22,8 @@ export interface SluiceOptions {
   readonly clock?: Clock;
   /** Other statements to be agreed to than the present ones. */
   readonly consentStatements?: ConsentStatements;
-  /** How long a destination may take for an answer. */
-  readonly destinationTimeoutMs?: number;
+  /** When a destination has taken too long for an answer; see patience.ts. Without it, after half a minute. */
+  readonly startDeadline?: StartDeadline;
   /** Other limits of the doors than the usual ones. */
   readonly limits?: Partial<DoorLimits>;
   /** Tells when to look what is due; without it, every second. */
@@ -94,11 +95,11 @@ async function startIn(folder: string, options: SluiceOptions): Promise<Sluice> 
   const log: LogLine[] = [];
   const logger = loggerInto(log, config.logLevel);
   const limits = { ...DOOR_LIMITS, ...options.limits };
-  const { clock, ticker, consentStatements, destinationTimeoutMs } = options;
+  const { clock, ticker, consentStatements, startDeadline } = options;
   const server = await startServer(config, {
-    destinationTimeoutMs,
     logger,
     limits,
+    ...(startDeadline && { startDeadline }),
     ...(clock && { clock }),
     ...(ticker && { ticker }),
     ...(consentStatements && { consentStatements }),
