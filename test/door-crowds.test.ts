@@ -16,6 +16,8 @@ const SUBSCRIPTIONS_PER_SOCKET = 20;
 const STALLED_SOCKETS = 3;
 const CHANGES = 10_000;
 const RUNS = 10;
+/** How many times as long as after one change of each run it may take after a thousand of each: most of them are never told. */
+const MOST_TIMES = 5;
 const ROUNDS = 3;
 
 const REQUESTS = 20_000;
@@ -42,6 +44,7 @@ async function waitingRuns(sluice: Sluice, connectionId: string, count: number):
 /** Somebody with twenty subscriptions on one socket. */
 class Watcher {
   #left = 0;
+  #round = 0;
   #done = Promise.withResolvers<number>();
 
   private constructor(readonly client: RawClient) {}
@@ -51,8 +54,9 @@ class Watcher {
   }
 
   /** Subscribes to the runs in turn, and resolves when every subscription has told the first state. */
-  async watch(runIds: readonly string[], round: number): Promise<void> {
+  async watch(runIds: readonly string[]): Promise<void> {
     let present = 0;
+    this.#round += 1;
     this.#left = SUBSCRIPTIONS_PER_SOCKET;
     this.#done = Promise.withResolvers();
     const ready = Promise.withResolvers<undefined>();
@@ -65,7 +69,7 @@ class Watcher {
     });
     for (let n = 0; n < SUBSCRIPTIONS_PER_SOCKET; n++) {
       const query = `subscription { exportRunChanged(runId: "${runIds[n % runIds.length] ?? ''}") { id state } }`;
-      await this.client.send({ id: `${round}-${n}`, type: 'subscribe', payload: { query } });
+      await this.client.send({ id: `${this.#round}-${n}`, type: 'subscribe', payload: { query } });
     }
     await ready.promise;
   }
@@ -141,8 +145,8 @@ describe('crowds', () => {
 });
 
 /**
- * Each round, whoever reads sees the final state of every run. Within a second is a promise about the server: a machine
- * that is busy with something else for a moment gets another chance. Answers by how much the changes made memory grow.
+ * Each round, whoever reads sees the final state of every run: once after as many changes as there are runs, which is the
+ * measure of the machine, and once after all of them. Answers by how much the changes made memory grow.
  */
 async function expectFinalStates(
   program: MeasuredProgram,
@@ -150,25 +154,37 @@ async function expectFinalStates(
   watchers: readonly Watcher[],
   stalled: readonly Watcher[],
 ): Promise<number> {
-  const tookMs: number[] = [];
+  const fewMs: number[] = [];
+  const manyMs: number[] = [];
   let grownBytes = 0;
+  const isSoon = () => Math.min(...manyMs) <= MOST_TIMES * Math.min(...fewMs);
   for (let round = 0; round < ROUNDS; round++) {
-    const runIds = await waitingRuns(program.sluice, connectionId, RUNS);
-    await Promise.all(watchers.map((watcher) => watcher.watch(runIds, round)));
-    if (round === 0) {
-      await Promise.all(stalled.map((watcher) => watcher.watch(runIds, round)));
-      for (const { client } of stalled) client.socket.pause();
-    }
+    fewMs.push(await timeOfEnd(program, connectionId, watchers, RUNS));
+    const stall = round === 0 ? stalled : [];
     const { rssBytes } = await program.measure();
-    const begun = performance.now();
-    await program.finish(runIds, CHANGES);
-    const ends = await Promise.all(watchers.map(({ sawTheEnd }) => sawTheEnd));
-    tookMs.push(Math.max(...ends) - begun);
+    manyMs.push(await timeOfEnd(program, connectionId, watchers, CHANGES, stall));
     grownBytes = Math.max(grownBytes, (await program.measure()).rssBytes - rssBytes);
-    if (Math.max(...ends) - begun <= 1_000) break;
+    if (isSoon()) break;
   }
-  expect(Math.min(...tookMs)).toBeLessThanOrEqual(1_000);
+  if (process.env.SLUICE_SHOW_FIGURES) process.stderr.write(`${JSON.stringify({ fewMs, manyMs })}\n`);
+  expect({ fewMs, manyMs, isSoon: isSoon() }).toMatchObject({ isSoon: true });
   return grownBytes;
+}
+
+/** How long after the first of so many changes the last watcher has seen the end of every run. */
+async function timeOfEnd(
+  program: MeasuredProgram,
+  connectionId: string,
+  watchers: readonly Watcher[],
+  changes: number,
+  stalled: readonly Watcher[] = [],
+): Promise<number> {
+  const runIds = await waitingRuns(program.sluice, connectionId, RUNS);
+  await Promise.all([...watchers, ...stalled].map((watcher) => watcher.watch(runIds)));
+  for (const { client } of stalled) client.socket.pause();
+  const begun = performance.now();
+  await program.finish(runIds, changes);
+  return Math.max(...(await Promise.all(watchers.map(({ sawTheEnd }) => sawTheEnd)))) - begun;
 }
 
 /** It reads again only now, or it would have answered the ping after all. */
