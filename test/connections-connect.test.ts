@@ -11,7 +11,6 @@ import { startHeldDestination } from './helpers/held-destination.js';
 import { createManualClock } from './helpers/manual-clock.js';
 import { movableClock } from './helpers/movable-clock.js';
 import { startSluice } from './helpers/sluice.js';
-import { startStub } from './helpers/stub-destination.js';
 
 const KEY = 'api-key-of-the-first-account-9f3c';
 const OTHER_KEY = 'api-key-of-the-other-account-71d0';
@@ -123,11 +122,10 @@ describe('connecting', () => {
   });
 
   it('tells a host at which nobody listens as UNREACHABLE', async () => {
-    const stub = await startStub(() => ({}));
-    await stub.close();
-    await using sluice = await start(stub.host);
+    const host = '127.0.0.1:1';
+    await using sluice = await start(host);
     const calls = connectionCalls(sluice);
-    const id = await agreed(calls, stub.host);
+    const id = await agreed(calls, host);
     expect((await refusalOf(calls.connect(id))).code).toBe('CONNECTION_FAILED');
     expect((await calls.get(id)).problem?.code).toBe('UNREACHABLE');
   });

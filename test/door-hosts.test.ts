@@ -7,6 +7,8 @@ import { startTestSandbox } from './helpers/sandbox.js';
 import { startSluice, temporaryFolder } from './helpers/sluice.js';
 import { startStub } from './helpers/stub-destination.js';
 
+/** Nobody listens there, and nobody is given that port. */
+const NOWHERE = '127.0.0.1:1';
 const SECRET_KEY = Buffer.alloc(32, 7).toString('base64');
 
 describe('the host of a connection', () => {
@@ -64,12 +66,10 @@ describe('the host of a connection', () => {
   });
 
   it('at which nobody listens is told in the very words of one that does not answer', async () => {
-    const closed = await startStub(() => ({}));
-    await closed.close();
     const patience = createPatience();
     const mute = await startStub(() => patience.leaveUnanswered);
     const breaking = await startStub(() => (request) => request.socket.destroy());
-    const hosts = [closed.host, mute.host, breaking.host];
+    const hosts = [NOWHERE, mute.host, breaking.host];
     await using sluice = await startSluice({
       env: { SLUICE_SANDBOX_HOSTS: hosts.join(',') },
       startDeadline: patience.startDeadline,

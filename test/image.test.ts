@@ -2,12 +2,12 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
-import { createServer, type AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DockerfileParser, type Copy } from 'dockerfile-ast';
 import ts from 'typescript';
 import { parse } from 'yaml';
+import { freePort } from '../scripts/databases/free-port.js';
 import { readConfig } from '../src/config.js';
 import { settingsFor } from './helpers/databases.js';
 import { sourceFiles } from './helpers/source-files.js';
@@ -159,15 +159,6 @@ function putImageTogether(folder: string): void {
   }
   putFolder('dist', ['test']);
   put('package.json', join(folder, 'package.json'));
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** One that is left when the types are gone. */

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { messageOf } from '../client/failure.js';
 import { loadEmbeddedPostgres } from './embedded-postgres.js';
+import { freePort } from './free-port.js';
 
 /*
  * Keeps a Postgres for as long as its standard input is open, and then removes it with all its data; at each line that
@@ -78,12 +78,4 @@ async function crash(): Promise<void> {
 /** One line of JSON: `{ url }` of a superuser, `{ restarted }`, or `{ error }`. */
 function tell(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port: free } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return free;
 }

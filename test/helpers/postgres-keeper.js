@@ -8,6 +8,7 @@ import process from 'node:process';
 import pg from 'pg';
 // As `npm run build` leaves it; `npm test` builds first.
 import { loadEmbeddedPostgres } from '../../dist/scripts/databases/embedded-postgres.js';
+import { freePort } from '../../dist/scripts/databases/free-port.js';
 
 /**
  * Keeps the Postgres of one test run. It listens on a port, which it prints; whoever connects is answered one line of
@@ -78,14 +79,6 @@ function useServer(url) {
     await client.end();
   };
   return Promise.resolve({ url, stop });
-}
-
-async function freePort() {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }
 
 let started;
