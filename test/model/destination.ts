@@ -27,11 +27,8 @@ export class ModelDestination {
 
   /** An upsert that puts the contact on the list; whoever is off it stays as it is, and is reported as failed. */
   put(key: string, list: number, values: Values): Result {
-    const refusal = this.refusal(key);
+    const refusal = this.refusal(key) ?? this.refusalOnList(key, list);
     if (refusal !== undefined) return refusal;
-    if (this.isFull && !this.contacts.has(key)) return 'FAILED';
-    const standing = this.standing(key, list);
-    if (standing === 'REMOVED' || standing === 'OPTED_OUT') return 'FAILED';
     const contact = this.contact(key);
     Object.assign(contact.values, values);
     contact.lists.set(list, 'ON');
@@ -42,7 +39,6 @@ export class ModelDestination {
   remove(key: string, list: number): Result {
     const refusal = this.refusal(key);
     if (refusal !== undefined) return refusal;
-    if (this.isFull && !this.contacts.has(key)) return 'FAILED';
     const { lists } = this.contact(key);
     if (lists.get(list) !== 'OPTED_OUT') lists.set(list, 'REMOVED');
     return 'DONE';
@@ -65,10 +61,17 @@ export class ModelDestination {
     return new Map(shown);
   }
 
-  private refusal(key: string): Result | undefined {
+  /** Why whatever is sent of the address fails; undefined: it does not. */
+  refusal(key: string): Result | undefined {
     const how = this.refused.get(key);
-    if (how === undefined) return undefined;
+    if (how === undefined) return this.isFull && !this.contacts.has(key) ? 'FAILED' : undefined;
     return how === 'later' ? 'FAILED' : 'REFUSED_AT_ONCE';
+  }
+
+  /** Why nobody gets onto the list by an upsert who was taken off it. */
+  refusalOnList(key: string, list: number): Result | undefined {
+    const standing = this.standing(key, list);
+    return standing === 'REMOVED' || standing === 'OPTED_OUT' ? 'FAILED' : undefined;
   }
 
   private contact(key: string): Contact {

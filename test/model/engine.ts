@@ -38,9 +38,14 @@ export interface Expected {
 export interface Prepared {
   readonly isHeld: boolean;
   readonly leavers: number;
+  /** Whether the destination will fail somebody who was never delivered. */
+  readonly failsNewcomers: boolean;
   /** Passes the hold, and sends everything. */
-  readonly deliver: () => Expected;
+  readonly deliver: (unproven?: UnprovenTries) => Expected;
 }
+
+/** By e-mail key: how often it was sent without a proof that the try was not taken, by the destination's record. */
+export type UnprovenTries = ReadonlyMap<string, number>;
 
 interface Planned {
   readonly key: string;
@@ -61,7 +66,7 @@ export class Model {
   /** @param approved how many leavers somebody has approved for this run. */
   prepare(definition: ModelExport, { force = false, approved = 0 } = {}): Prepared {
     if (!definition.segments.some(({ active }) => active)) {
-      return { isHeld: false, leavers: 0, deliver: () => SKIPPED };
+      return { isHeld: false, leavers: 0, failsNewcomers: false, deliver: () => SKIPPED };
     }
     const { wanted, members, skipped, badAddresses } = this.membersOf(definition);
     const ledger = ledgerOf(definition);
@@ -88,9 +93,9 @@ export class Model {
     this.remember(definition.list, wanted);
     const { leavers } = counted;
     const isMuch = leavers * 100 > deliveredBefore * definition.holdPercent || leavers >= deliveredBefore;
-    const deliver = (): Expected => {
+    const deliver = (unproven: UnprovenTries = new Map()): Expected => {
       passHold(definition);
-      const { confirmed, rejected, sent, isFull } = this.deliverAll(definition, planned);
+      const { confirmed, rejected, sent, isFull } = this.deliverAll(definition, planned, unproven);
       counted.confirmed = confirmed;
       counted.rejected += rejected;
       return {
@@ -100,15 +105,26 @@ export class Model {
         sent,
       };
     };
-    return { isHeld: leavers > approved && isMuch, leavers, deliver };
+    const failsNewcomers = planned.some((one) => this.failsNewcomer(definition.list, one));
+    return { isHeld: leavers > approved && isMuch, leavers, failsNewcomers, deliver };
   }
 
-  private deliverAll({ list }: ModelExport, planned: readonly Planned[]) {
+  private failsNewcomer(list: number, { key, entry, fate }: Planned): boolean {
+    if (entry.delivered !== undefined || entry.onList !== 'NO' || entry.removed) return false;
+    const { destination } = this;
+    if (destination.refusal(key) !== undefined) return true;
+    // Whoever returns is put on the list by another call first, or is not sent.
+    return (fate === 'NEW' || fate === 'CHANGED') && destination.refusalOnList(key, list) !== undefined;
+  }
+
+  private deliverAll({ list }: ModelExport, planned: readonly Planned[], unproven: UnprovenTries) {
     const newRefusals: { entry: Entry; wasRefused: boolean }[] = [];
     let [newcomersRefused, sent, confirmed, rejected] = [0, 0, 0, 0];
     for (const { key, entry, fate } of planned) {
       const isNew = fate !== 'LEAVER' && entry.delivered === undefined && !entry.removed;
       const result = this.deliver(list, key, entry, fate);
+      // What fails now may have arrived by an earlier try.
+      if (result === 'FAILED' && entry.onList === 'NO' && unproven.has(key)) entry.onList = 'MAYBE';
       if (result !== 'DONE') entry.refused = refusalOf(entry, fate === 'LEAVER');
       if (result === 'DONE' || result === 'FAILED') sent += 1;
       if (result === 'DONE') {
