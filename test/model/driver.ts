@@ -2,19 +2,15 @@ import type { FinishedRun } from '../helpers/flows.js';
 import type { Sluice } from '../helpers/sluice.js';
 import { FIELDS } from './destination.js';
 import type { Expected } from './engine.js';
+import { cutOffAtAcceptance } from './cut-off.js';
 import { killAt } from './killer.js';
 import { ModelledRun } from './modelled-run.js';
-import {
-  ADDRESSES,
-  addressOf,
-  type Change,
-  type Fault,
-  type Held,
-  type Kill,
-  type Step,
-} from './operations.js';
+import { ADDRESSES, addressOf, type Change, type Held, type Step } from './operations.js';
 import { unprovenTries } from './record.js';
 import { Stage, type Place } from './stage.js';
+
+/** How a run goes: left out, nothing happens to it. */
+type Course = Omit<Step, 'changes' | 'run'> & { readonly force?: boolean };
 
 /** Runs the exports on both sides, and compares what they did. */
 export class Driver {
@@ -28,10 +24,10 @@ export class Driver {
     return new Driver(await Stage.start(place));
   }
 
-  async step({ changes, run, held, fault, kill }: Step): Promise<void> {
+  async step({ changes, run, ...course }: Step): Promise<void> {
     this.steps += 1;
     for (const change of changes) await this.stage.change(change);
-    await this.run(run.export, `step ${this.steps}`, { force: run.force, held, fault, kill });
+    await this.run(run.export, `step ${this.steps}`, { force: run.force, ...course });
   }
 
   /** At the end every export runs without troubles, and once more when there is nothing left to do. */
@@ -69,52 +65,48 @@ export class Driver {
   private async run(
     index: number,
     when: string,
-    {
-      force = false,
-      held,
-      fault,
-      kill,
-    }: {
-      force?: boolean;
-      held?: Held | undefined;
-      fault?: Fault | undefined;
-      kill?: Kill | undefined;
-    } = {},
+    { force = false, held, fault, kill, cutOff = false }: Course = {},
   ): Promise<void> {
     const { sandbox, restart } = this.stage.place;
     const at = `${when}, the run of export ${index}`;
     this.at = at;
     await this.stage.attach(index, true);
     const seenCalls = sandbox.log.length;
+    const modelled = new ModelledRun(this.stage, index, force);
     // Whether a batch that is refused at once may have arrived before, in part, cannot be told from outside.
     const allowsTrouble = this.stage.destination.refused.size === 0;
-    const faultId = fault !== undefined && allowsTrouble ? sandbox.addFault(fault) : undefined;
-    const modelled = new ModelledRun(this.stage, index, force);
-    // Whether the server had sent somebody when it was killed cannot be told from outside either.
-    const allowsKill = allowsTrouble && !modelled.failsNewcomers;
+    // Whether somebody was looked up before cannot either.
+    const isCutOff = cutOff && allowsTrouble && !modelled.looksUp;
+    const cut = isCutOff ? cutOffAtAcceptance(sandbox) : undefined;
+    const allowsFault = allowsTrouble && cut === undefined;
+    const faultId = fault !== undefined && allowsFault ? sandbox.addFault(fault) : undefined;
+    // Nor what the server had begun when it was killed. With a try of its own, a fault leaves one to the killed server.
+    const allowsKill = allowsFault && !modelled.failsNewcomers && (fault === undefined || fault.times === 1);
     const killer =
       kill !== undefined && restart !== undefined && allowsKill ? killAt(sandbox, kill, restart) : undefined;
     const runId = await this.request(index, force);
     killer?.arm();
-    const isQuiet = faultId === undefined && killer === undefined;
+    const isQuiet = faultId === undefined && killer === undefined && cut === undefined;
     const run = await this.end(
       runId,
       () => killer?.killing(),
       async () => {
         // In trouble nothing else happens while a run is held: what is asked twice then has the same end.
-        await this.decide(
-          runId,
-          modelled,
-          isQuiet ? held : held && { ...held, changes: [], runsOther: false },
-        );
+        const course = isQuiet ? held : held && { ...held, changes: [], runsOther: false };
+        await this.decide(runId, modelled, course);
       },
     );
     killer?.stop();
     await killer?.killing();
     if (faultId !== undefined) sandbox.clearFaults(faultId);
+    if (cut?.() === true) await this.stage.connect();
     this.at = at;
     const calls = sandbox.log.slice(seenCalls).filter(({ kind }) => kind === 'importer');
-    const expected = modelled.end(unprovenTries(calls));
+    const unproven = unprovenTries(calls);
+    const mostTries = Math.max(0, ...[...unproven.values()].map(({ tries }) => tries));
+    this.compare('whether anybody was sent more than three times', mostTries > 3, false);
+    this.compare('whether the run goes on without a decision', true, modelled.mayEnd);
+    const expected = modelled.end({ unproven, isCutOff });
     this.compareRun(run, expected);
     this.compareState();
     if (!isQuiet || modelled.wasHeld) return;
@@ -140,6 +132,7 @@ export class Driver {
       for (const change of modelled.wasHeld ? [] : (held?.changes ?? [])) await this.stage.change(change);
       if (held?.runsOther && !modelled.wasHeld)
         await this.run(modelled.other, `${this.at}, held, and meanwhile`);
+      this.compare('whether the run is held', true, modelled.isHeld);
       modelled.decide(held?.decision ?? 'approve');
     }
     if (modelled.decision === 'cancel') await this.cancel(runId);

@@ -1,4 +1,5 @@
-import { CANCELED, type Expected, type Prepared, type UnprovenTries } from './engine.js';
+import type { Trouble } from './delivery.js';
+import { CANCELED, type Expected, type Prepared } from './engine.js';
 import type { Held } from './operations.js';
 import type { Stage } from './stage.js';
 
@@ -23,8 +24,21 @@ export class ModelledRun {
     return this.stage.exports.length - 1 - this.index;
   }
 
+  get isHeld(): boolean {
+    return this.prepared.isHeld;
+  }
+
+  /** Whether nobody has to decide about it any more. */
+  get mayEnd(): boolean {
+    return this.decision === 'cancel' || !this.prepared.isHeld;
+  }
+
   get failsNewcomers(): boolean {
     return this.prepared.failsNewcomers;
+  }
+
+  get looksUp(): boolean {
+    return this.prepared.looksUp;
   }
 
   /** Whether somebody has decided about the run as it is held now: then a kill kept the decision from arriving. */
@@ -33,7 +47,6 @@ export class ModelledRun {
   }
 
   decide(decision: Held['decision']): void {
-    expect({ held: this.prepared.isHeld }).toEqual({ held: true });
     this.wasHeld = true;
     this.decision = decision;
     if (decision === 'cancel') return;
@@ -43,9 +56,8 @@ export class ModelledRun {
     this.prepared = this.stage.model.prepare(this.stage.exportAt(this.index), options);
   }
 
-  end(unproven: UnprovenTries): Expected {
+  end(trouble: Trouble): Expected {
     if (this.decision === 'cancel') return CANCELED;
-    expect({ held: this.prepared.isHeld }).toEqual({ held: false });
-    return this.prepared.deliver(unproven);
+    return this.prepared.deliver(trouble);
   }
 }
