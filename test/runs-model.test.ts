@@ -9,16 +9,20 @@ import {
   addressOf,
   sequences,
   type Change,
+  type Fault,
   type Held,
+  type Kill,
   type Sequence,
   type Step,
 } from './model/operations.js';
 import type { Place } from './model/stage.js';
+import { startStillTime } from './model/still-time.js';
 
 /*
- * Random sequences of what people do to profiles, segments, exports and the destination, each with runs, faults and
- * kills, against the reference model in test/model: after each run the sandbox holds what the model holds, and the run
- * tells, and costs, what the model says.
+ * Random sequences of what people do to profiles, segments, exports and the destination, each with runs, faults, outages,
+ * outcomes that come late, and kills, against the reference model in test/model: after each run the sandbox holds what the
+ * model holds, and the run tells, and costs, what the model says. The destination's time stands still while runs are under
+ * way, so that it is exact which removals count as ours: real time is for runs-removal-windows.test.ts.
  *
  * A failure prints the sequence made as short as it goes, with its seed. Long runs, for hours if wanted:
  *
@@ -62,7 +66,10 @@ async function followMany(
       await follow(place, sequence);
       played += 1;
     } catch (error: unknown) {
-      if (!hasFailed) endsAt += SHRINKING_MS;
+      if (!hasFailed) {
+        endsAt = performance.now() + SHRINKING_MS;
+        process.stderr.write(`runs-model: failed after ${played} sequences. ${String(error)}\n`);
+      }
       hasFailed = true;
       throw error;
     }
@@ -145,6 +152,13 @@ const KNOWN: Readonly<Record<string, readonly Step[]>> = {
     { changes: [{ do: 'fill the account' }], run: { export: 0, force: true } },
     run(0),
   ],
+  'somebody who opted out is refused by a batch that was sent twice, and leaves': [
+    {
+      ...run(1, optOut(2)),
+      fault: { on: 'importer', nth: 1, times: 1, action: { type: 'reset', when: 'after' } },
+    },
+    run(1, leave(2, 2)),
+  ],
   'a newcomer is refused and leaves': [run(0, refuse(0, 'later')), run(0, leave(0, 0), acceptAll)],
   'an unsubscribe is refused, and the person comes back': [
     run(0),
@@ -214,52 +228,178 @@ const HELD: Readonly<Record<string, readonly Step[]>> = {
   ],
 };
 
+/** The importer is out of order for the whole run. */
+const takesNothing: Fault = {
+  on: 'importer',
+  nth: 1,
+  times: null,
+  action: { type: 'answer', status: 500 },
+};
+const takesEverything: Fault = { ...takesNothing, action: { type: 'reset', when: 'after' } };
+
+const OUTAGES: Readonly<Record<string, readonly Step[]>> = {
+  'nobody arrives in an outage, and the next run sends everybody': [
+    { ...run(0), fault: takesNothing },
+    run(0),
+  ],
+  'everybody arrives in an outage, and one leaves before anybody knows': [
+    { ...run(0), fault: takesEverything },
+    run(0, leave(0, 0)),
+    run(0, join(0, 0)),
+  ],
+  'a newcomer who opted out is in doubt after an outage, and leaves': [
+    { ...run(0, optOut(0)), fault: takesEverything },
+    run(0, leave(0, 0)),
+  ],
+  'values change in an outage that takes them, and change back': [
+    run(0),
+    { ...run(0, { do: 'set', profile: 0, attribute: 'phone', value: '9' }), fault: takesEverything },
+    run(0, { do: 'set', profile: 0, attribute: 'phone', value: '0' }),
+  ],
+  'a leaver is not taken off in an outage, is taken off later, and returns': [
+    run(0),
+    { ...run(0, leave(0, 0)), fault: takesNothing },
+    run(0),
+    run(0, join(0, 0)),
+  ],
+  'a leaver is not taken off in an outage, and returns before the next run': [
+    run(0),
+    { ...run(0, leave(0, 0)), fault: takesNothing },
+    run(0, join(0, 0)),
+  ],
+  'a leaver is taken off in an outage, so that nobody knows whose choice it was, and returns': [
+    run(0),
+    { ...run(0, leave(0, 0)), fault: takesEverything },
+    run(0),
+    run(0, join(0, 0)),
+  ],
+  'a person returns in an outage': [
+    run(0),
+    run(0, leave(0, 0)),
+    { ...run(0, join(0, 0)), fault: takesEverything },
+    run(0),
+  ],
+  'a person whom two exports deliver leaves both, one of them in an outage, and returns': [
+    run(0),
+    run(1),
+    run(0, leave(1, 1)),
+    { ...run(1), fault: takesNothing },
+    run(0, join(1, 0)),
+    run(1),
+  ],
+};
+
+const cutOff = (step: Step): Step => ({ ...step, cutOff: true });
+
+/** Nobody learns in the run what became of an accepted batch; the next run of the export asks. */
+const LATE: Readonly<Record<string, readonly Step[]>> = {
+  'newcomers turn out to have arrived': [cutOff(run(0)), run(0)],
+  'newcomers turn out to have arrived, and one has left meanwhile': [cutOff(run(0)), run(0, leave(0, 0))],
+  'a newcomer turns out to have been refused': [cutOff(run(0, optOut(0))), run(0), run(0, leave(0, 0))],
+  'a change turns out to have arrived, and to be undone': [
+    run(0),
+    cutOff(run(0, { do: 'set', profile: 0, attribute: 'phone', value: '9' })),
+    run(0, { do: 'set', profile: 0, attribute: 'phone', value: '0' }),
+  ],
+  'a leaver turns out to have been taken off at once, and returns': [
+    run(0),
+    cutOff(run(0, leave(0, 0))),
+    run(0),
+    run(0, join(0, 0)),
+  ],
+  'a leaver turns out to have been taken off some time ago, which proves nothing, and returns': [
+    run(0),
+    cutOff(run(0, leave(0, 0))),
+    run(0, leave(1, 1)),
+    run(0, join(0, 0), join(1, 1)),
+  ],
+  'somebody is taken off by another export before the batch tells that it had delivered the person': [
+    run(1),
+    cutOff(run(0)),
+    run(1, { do: 'detach', export: 0 }, leave(1, 1)),
+    run(0, join(1, 0)),
+  ],
+  'the account turns out to have been full': [
+    cutOff(run(0, { do: 'fill the account' })),
+    run(0),
+    run(0, acceptAll),
+  ],
+};
+
+/** Moments of a run that takes somebody off the list: it looks for the list, sends one batch, and asks about it once. */
+const MOMENTS: Readonly<Record<string, Kill>> = {
+  'before it sends anything': { at: 'call', nth: 1 },
+  'when its request arrives': { at: 'request', nth: 2 },
+  'when its batch is accepted': { at: 'accepted', nth: 1 },
+  'when its request is answered': { at: 'call', nth: 2 },
+  'when its batch is worked off': { at: 'processed', nth: 1 },
+  'when its question is answered': { at: 'call', nth: 3 },
+};
+
 describe('the sandbox ends like the model when', () => {
+  const leaves = [leave(0, 0), leave(1, 1), leave(2, 2)];
   let engine: Engine;
   let place: Place;
 
   beforeAll(async () => {
-    engine = await startEngine();
+    const time = startStillTime();
+    engine = await startEngine({ sandbox: time.sandbox });
     const { sandbox, sluice, connectionId } = engine;
-    place = { sandbox, connectionId, sluice: () => sluice };
+    place = { sandbox, connectionId, time, sluice: () => sluice };
   });
 
   afterAll(() => engine[Symbol.asyncDispose]());
 
-  it.each(Object.keys({ ...KNOWN, ...HELD }))('%s', (name) =>
-    follow(place, {
-      steps: KNOWN[name] ?? HELD[name] ?? [],
-      leaves: [leave(0, 0), leave(1, 1), leave(2, 2)],
-    }),
-  );
+  const known = { ...KNOWN, ...HELD, ...OUTAGES, ...LATE };
+  it.each(Object.entries(known))('%s', (_name, steps) => follow(place, { steps, leaves }));
 
   it(
     'people join, change, leave, move, share addresses and opt out, and calls fail',
     () => followMany(place, sequences({ faults: 2, kills: 0 }), { runs: RUNS, limitMs: RANDOM_MS }),
     PATIENCE_MS,
   );
+});
+
+describe('the sandbox ends like the model when the server is killed and started again', () => {
+  const closing = new AsyncDisposableStack();
+  let place: Place;
+  let restarts = 0;
+
+  beforeAll(async () => {
+    const folder = closing.use(await temporaryFolder());
+    const time = startStillTime();
+    const sandbox = closing.use(await startTestSandbox(time.sandbox));
+    let program = await startProgram(folder.path, sandbox);
+    closing.defer(() => program[Symbol.asyncDispose]());
+    place = {
+      sandbox,
+      time,
+      connectionId: await connectedConnection(program.sluice, sandbox),
+      sluice: () => program.sluice,
+      restart: async () => {
+        restarts += 1;
+        await program[Symbol.asyncDispose]();
+        program = await startProgram(folder.path, sandbox);
+      },
+    };
+  });
+
+  afterAll(() => closing.disposeAsync());
+
+  it.each(Object.entries(MOMENTS))(
+    'while a run takes somebody off who returns later: %s',
+    async (_name, kill) => {
+      const before = restarts;
+      const steps = [run(0), { ...run(0, leave(0, 0)), kill }, run(0, join(0, 0))];
+      await follow(place, { steps, leaves: [] });
+      expect(restarts - before).toBe(1);
+    },
+    PATIENCE_MS,
+  );
 
   it(
-    'the server is killed besides, and started again',
-    async () => {
-      await using folder = await temporaryFolder();
-      await using sandbox = await startTestSandbox();
-      let program = await startProgram(folder.path, sandbox);
-      try {
-        const killable: Place = {
-          sandbox,
-          connectionId: await connectedConnection(program.sluice, sandbox),
-          sluice: () => program.sluice,
-          restart: async () => {
-            await program[Symbol.asyncDispose]();
-            program = await startProgram(folder.path, sandbox);
-          },
-        };
-        await followMany(killable, sequences({ faults: 1, kills: 3 }), { runs: RUNS / 4, limitMs: KILLS_MS });
-      } finally {
-        await program[Symbol.asyncDispose]();
-      }
-    },
+    'at any time, besides everything else',
+    () => followMany(place, sequences({ faults: 1, kills: 3 }), { runs: RUNS / 4, limitMs: KILLS_MS }),
     PATIENCE_MS,
   );
 });

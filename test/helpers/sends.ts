@@ -2,7 +2,7 @@ import type { Sandbox } from '../../sandbox/sandbox.js';
 import { bodiesOf, imports } from './engine.js';
 
 /** Whether the answer of an importer call proves that the batch was not taken: what a client can know, not what was done. */
-function isProof(status: number): boolean {
+export function isProof(status: number): boolean {
   return (status >= 400 && status < 500) || status === 503;
 }
 

@@ -12,6 +12,8 @@ interface Contact {
   readonly values: Record<Field, string>;
   /** By list: on it, taken off by an import, or off by the person's own choice. */
   readonly lists: Map<number, 'ON' | 'REMOVED' | 'OPTED_OUT'>;
+  /** By list: when an import took it off last. */
+  readonly removedAt: Map<number, number>;
 }
 
 /** The account as it should be: what the importer makes of contacts, and what people do there. Known by e-mail key. */
@@ -20,31 +22,37 @@ export class ModelDestination {
   readonly refused = new Map<string, Refusing>();
   /** No further contact fits into the account. */
   isFull = false;
+  /** What the destination's clock shows. It moves between what people do, and stands still while runs are under way. */
+  now = 0;
 
   standing(key: string, list: number) {
     return this.contacts.get(key)?.lists.get(list);
   }
 
+  /** When an import took the contact off the list; undefined: none did. */
+  removedAt(key: string, list: number): number | undefined {
+    return this.contacts.get(key)?.removedAt.get(list);
+  }
+
   /** An upsert that puts the contact on the list; whoever is off it stays as it is, and is reported as failed. */
   put(key: string, list: number, values: Values): Result {
-    const refusal = this.refusal(key);
+    const refusal = this.refusal(key) ?? this.refusalOnList(key, list);
     if (refusal !== undefined) return refusal;
-    if (this.isFull && !this.contacts.has(key)) return 'FAILED';
-    const standing = this.standing(key, list);
-    if (standing === 'REMOVED' || standing === 'OPTED_OUT') return 'FAILED';
     const contact = this.contact(key);
     Object.assign(contact.values, values);
     contact.lists.set(list, 'ON');
     return 'DONE';
   }
 
-  /** Takes the contact off the list, unless the person did before. */
+  /** Takes the contact off the list, unless it is off it. */
   remove(key: string, list: number): Result {
     const refusal = this.refusal(key);
     if (refusal !== undefined) return refusal;
-    if (this.isFull && !this.contacts.has(key)) return 'FAILED';
-    const { lists } = this.contact(key);
-    if (lists.get(list) !== 'OPTED_OUT') lists.set(list, 'REMOVED');
+    const { lists, removedAt } = this.contact(key);
+    if (this.refusalOnList(key, list) === undefined) {
+      lists.set(list, 'REMOVED');
+      removedAt.set(list, this.now);
+    }
     return 'DONE';
   }
 
@@ -65,16 +73,27 @@ export class ModelDestination {
     return new Map(shown);
   }
 
-  private refusal(key: string): Result | undefined {
+  /** Why whatever is sent of the address fails; undefined: it does not. */
+  refusal(key: string): Result | undefined {
     const how = this.refused.get(key);
-    if (how === undefined) return undefined;
+    if (how === undefined) return this.isFull && !this.contacts.has(key) ? 'FAILED' : undefined;
     return how === 'later' ? 'FAILED' : 'REFUSED_AT_ONCE';
+  }
+
+  /** Why an upsert does not put the contact on the list: it was taken off it. */
+  refusalOnList(key: string, list: number): Result | undefined {
+    const standing = this.standing(key, list);
+    return standing === 'REMOVED' || standing === 'OPTED_OUT' ? 'FAILED' : undefined;
   }
 
   private contact(key: string): Contact {
     let contact = this.contacts.get(key);
     if (contact === undefined) {
-      contact = { values: { firstName: '', lastName: '', phone: '' }, lists: new Map() };
+      contact = {
+        values: { firstName: '', lastName: '', phone: '' },
+        lists: new Map(),
+        removedAt: new Map(),
+      };
       this.contacts.set(key, contact);
     }
     return contact;

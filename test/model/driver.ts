@@ -1,36 +1,40 @@
 import type { FinishedRun } from '../helpers/flows.js';
 import type { Sluice } from '../helpers/sluice.js';
 import { FIELDS } from './destination.js';
-import { CANCELED, type Expected, type Prepared } from './engine.js';
-import {
-  ADDRESSES,
-  addressOf,
-  type Change,
-  type Fault,
-  type Held,
-  type Kill,
-  type Step,
-} from './operations.js';
+import type { Expected } from './engine.js';
+import { cutOffAtAcceptance } from './cut-off.js';
+import { killAt } from './killer.js';
+import { ModelledRun } from './modelled-run.js';
+import { ADDRESSES, addressOf, type Change, type Held, type Step } from './operations.js';
+import { unprovenTries } from './record.js';
 import { Stage, type Place } from './stage.js';
+
+/** How a run goes: left out, nothing happens to it. */
+type Course = Omit<Step, 'changes' | 'run'> & { readonly force?: boolean };
 
 /** Runs the exports on both sides, and compares what they did. */
 export class Driver {
+  /** Which run is compared, for the message of a failure. */
+  private at = 'the first run';
+  private steps = 0;
+
   private constructor(private readonly stage: Stage) {}
 
   static async start(place: Place): Promise<Driver> {
     return new Driver(await Stage.start(place));
   }
 
-  async step({ changes, run, held, fault, kill }: Step): Promise<void> {
+  async step({ changes, run, ...course }: Step): Promise<void> {
+    this.steps += 1;
     for (const change of changes) await this.stage.change(change);
-    await this.run(run.export, { force: run.force, held, fault, kill });
+    await this.run(run.export, `step ${this.steps}`, { force: run.force, ...course });
   }
 
   /** At the end every export runs without troubles, and once more when there is nothing left to do. */
   async finish(): Promise<void> {
     await this.stage.change({ do: 'accept all' });
     for (const index of [...this.stage.exports.keys(), ...this.stage.exports.keys()])
-      await this.run(index, { force: false });
+      await this.run(index, 'after all steps');
   }
 
   /**
@@ -39,6 +43,7 @@ export class Driver {
    * two twins has the contact then, is open; so this comes last.
    */
   async refresh(leaves: readonly Change[]): Promise<void> {
+    this.at = 'the refresh after all steps';
     for (const change of leaves) await this.stage.change(change);
     const indices = [...this.stage.exports.keys()];
     const runIds = await Promise.all(indices.map((index) => this.request(index, false)));
@@ -52,66 +57,82 @@ export class Driver {
       leavers += prepared.deliver().progress.leavers ?? 0;
     }
     const told = runs.map(({ progress }) => progress.leavers);
-    expect({ leavers: told.reduce((sum, some) => sum + some, 0), told }).toEqual({ leavers, told });
+    const sum = told.reduce((before, some) => before + some, 0);
+    this.compare('the leavers of all runs together', { leavers: sum, told }, { leavers, told });
     this.compareState(standingsOf);
   }
 
   private async run(
     index: number,
-    {
-      force,
-      held,
-      fault,
-      kill,
-    }: {
-      force: boolean;
-      held?: Held | undefined;
-      fault?: Fault | undefined;
-      kill?: Kill | undefined;
-    },
+    when: string,
+    { force = false, held, fault, kill, cutOff = false }: Course = {},
   ): Promise<void> {
     const { sandbox, restart } = this.stage.place;
+    const at = `${when}, the run of export ${index}`;
+    this.at = at;
     await this.stage.attach(index, true);
     const seenCalls = sandbox.log.length;
+    const modelled = new ModelledRun(this.stage, index, force);
     // Whether a batch that is refused at once may have arrived before, in part, cannot be told from outside.
     const allowsTrouble = this.stage.destination.refused.size === 0;
-    const faultId = fault !== undefined && allowsTrouble ? sandbox.addFault(fault) : undefined;
-    const runId = await this.request(index, force);
+    // Whether somebody was looked up before cannot either.
+    const isCutOff = cutOff && allowsTrouble && !modelled.looksUp;
+    const cut = isCutOff ? cutOffAtAcceptance(sandbox) : undefined;
+    const allowsFault = allowsTrouble && cut === undefined;
+    const faultId = fault !== undefined && allowsFault ? sandbox.addFault(fault) : undefined;
+    // Nor what the server had begun when it was killed. With a try of its own, a fault leaves one to the killed server.
+    const allowsKill = allowsFault && !modelled.failsNewcomers && (fault === undefined || fault.times === 1);
     const killer =
-      kill !== undefined && restart !== undefined && allowsTrouble ? this.killAt(kill, restart) : undefined;
-    const isQuiet = faultId === undefined && killer === undefined;
-    const modelled = new ModelledRun(this.stage, index, force);
+      kill !== undefined && restart !== undefined && allowsKill ? killAt(sandbox, kill, restart) : undefined;
+    const runId = await this.request(index, force);
+    killer?.arm();
+    const isQuiet = faultId === undefined && killer === undefined && cut === undefined;
     const run = await this.end(
       runId,
       () => killer?.killing(),
       async () => {
         // In trouble nothing else happens while a run is held: what is asked twice then has the same end.
-        await this.decide(
-          runId,
-          modelled,
-          isQuiet ? held : held && { ...held, changes: [], runsOther: false },
-        );
+        const course = isQuiet ? held : held && { ...held, changes: [], runsOther: false };
+        await this.decide(runId, modelled, course);
       },
     );
     killer?.stop();
     await killer?.killing();
     if (faultId !== undefined) sandbox.clearFaults(faultId);
-    const expected = modelled.end();
+    if (cut?.() === true) await this.stage.connect();
+    this.at = at;
+    const calls = sandbox.log.slice(seenCalls).filter(({ kind }) => kind === 'importer');
+    const unproven = unprovenTries(calls);
+    const mostTries = Math.max(0, ...[...unproven.values()].map(({ tries }) => tries));
+    this.compare('whether anybody was sent more than three times', mostTries > 3, false);
+    this.compare('whether the run goes on without a decision', true, modelled.mayEnd);
+    const expected = modelled.end({ unproven, isCutOff });
     this.compareRun(run, expected);
     this.compareState();
     if (!isQuiet || modelled.wasHeld) return;
-    const calls = sandbox.log.slice(seenCalls).filter(({ kind }) => kind === 'importer');
     const accepted = calls.filter(({ batchId }) => batchId !== undefined);
     const sent = accepted.reduce((sum, { contacts = 0 }) => sum + contacts, 0);
-    expect({ sent }).toEqual({ sent: expected.sent });
-    if (expected.progress.toSend === 0) expect(calls).toEqual([]);
+    this.compare('how many contacts the importer took in', sent, expected.sent);
+    if (expected.progress.toSend === 0) this.compare('what the importer was sent', calls, []);
+  }
+
+  /** As `expect`, with a message that tells the run, and what was compared. */
+  private compare(what: string, actual: unknown, expected: unknown): void {
+    try {
+      expect(actual).toEqual(expected);
+    } catch (error: unknown) {
+      const { message } = error as Error;
+      throw new Error(`${this.at}: ${what}\n\n${message}`, { cause: error });
+    }
   }
 
   /** What happens while the run is held, and how it ends. What is decided when nobody says is approved. */
   private async decide(runId: string, modelled: ModelledRun, held: Held | undefined): Promise<void> {
     if (!modelled.isDecided()) {
       for (const change of modelled.wasHeld ? [] : (held?.changes ?? [])) await this.stage.change(change);
-      if (held?.runsOther && !modelled.wasHeld) await this.run(modelled.other, { force: false });
+      if (held?.runsOther && !modelled.wasHeld)
+        await this.run(modelled.other, `${this.at}, held, and meanwhile`);
+      this.compare('whether the run is held', true, modelled.isHeld);
       modelled.decide(held?.decision ?? 'approve');
     }
     if (modelled.decision === 'cancel') await this.cancel(runId);
@@ -148,29 +169,20 @@ export class Driver {
     }
   }
 
-  private killAt({ at, nth }: Kill, restart: () => Promise<void>) {
-    let seen = 0;
-    let killing: Promise<void> | undefined;
-    const stop = this.stage.place.sandbox.on(at, () => {
-      seen += 1;
-      if (seen === nth) killing = restart();
-    });
-    return { killing: () => killing, stop };
-  }
-
   private compareRun({ state, problem, progress }: FinishedRun, expected: Expected): void {
     if (expected.state === 'SKIPPED') {
-      expect({ state, problem: problem?.code }).toEqual({ state: 'SKIPPED', problem: expected.problem });
+      const skipped = { state: 'SKIPPED', problem: expected.problem };
+      this.compare('how the run ended', { state, problem: problem?.code }, skipped);
       return;
     }
     const counted = Object.fromEntries(
       Object.entries(progress).filter(([name]) => name in expected.progress),
     );
-    expect({ state, problem: problem?.code ?? null, ...counted }).toEqual({
-      state: expected.state,
-      problem: expected.problem,
-      ...expected.progress,
-    });
+    this.compare(
+      'how the run ended',
+      { state, problem: problem?.code ?? null, ...counted },
+      { state: expected.state, problem: expected.problem, ...expected.progress },
+    );
   }
 
   /** @param shown what of a contact is compared. */
@@ -188,8 +200,10 @@ export class Driver {
     const expected = [...this.stage.destination.state()].map(
       ([key, contact]) => [key, shown(contact)] as const,
     );
-    expect(byKey(state)).toEqual(byKey(new Map(expected)));
-    expect(sandbox.summary().invariants).toMatchObject({ overriddenOptOuts: 0, overlapsNotExcused: 0 });
+    this.compare('the contacts at the destination', byKey(state), byKey(new Map(expected)));
+    const { overriddenOptOuts, overlapsNotExcused } = sandbox.summary().invariants;
+    const found = { overriddenOptOuts, overlapsNotExcused };
+    this.compare('the invariants', found, { overriddenOptOuts: 0, overlapsNotExcused: 0 });
   }
 
   private async request(index: number, force: boolean): Promise<string> {
@@ -202,50 +216,6 @@ export class Driver {
 
   private get sluice(): Sluice {
     return this.stage.place.sluice();
-  }
-}
-
-/** A run in the model, across the times that it is held. */
-class ModelledRun {
-  wasHeld = false;
-  decision: Held['decision'] | undefined;
-  private prepared: Prepared;
-  /** Prepared again after an approval; it is not until the run is seen to be held again that the old one was decided. */
-  private approvals = 0;
-
-  constructor(
-    private readonly stage: Stage,
-    private readonly index: number,
-    private readonly force: boolean,
-  ) {
-    this.prepared = stage.model.prepare(stage.exportAt(index), { force });
-  }
-
-  /** The export beside it. */
-  get other(): number {
-    return this.stage.exports.length - 1 - this.index;
-  }
-
-  /** Whether somebody has decided about the run as it is held now: then a kill kept the decision from arriving. */
-  isDecided(): boolean {
-    return this.decision === 'cancel' || (this.approvals > 0 && !this.prepared.isHeld);
-  }
-
-  decide(decision: Held['decision']): void {
-    expect({ held: this.prepared.isHeld }).toEqual({ held: true });
-    this.wasHeld = true;
-    this.decision = decision;
-    if (decision === 'cancel') return;
-    this.approvals += 1;
-    const { force } = this;
-    const options = { force, approved: this.prepared.leavers };
-    this.prepared = this.stage.model.prepare(this.stage.exportAt(this.index), options);
-  }
-
-  end(): Expected {
-    if (this.decision === 'cancel') return CANCELED;
-    expect({ held: this.prepared.isHeld }).toEqual({ held: false });
-    return this.prepared.deliver();
   }
 }
 

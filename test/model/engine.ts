@@ -1,4 +1,5 @@
-import { FIELDS, type Field, type ModelDestination, type Result } from './destination.js';
+import { Delivery, NO_TROUBLE, type Fate, type Planned, type Trouble } from './delivery.js';
+import type { ModelDestination } from './destination.js';
 import {
   hasDeparted,
   holds,
@@ -8,8 +9,6 @@ import {
   newEntry,
   noteMember,
   passHold,
-  pick,
-  refusalOf,
   REMOVAL,
   textOf,
   type Attributes,
@@ -22,8 +21,6 @@ import {
  * What a run should do, by design §3 alone: for people by the handful, with plain maps, without batches, without a
  * database. It knows nothing of how the engine does it.
  */
-
-type Fate = 'NEW' | 'CHANGED' | 'RETURNING' | 'LEAVER';
 
 /** What a run should tell, and cost. */
 export interface Expected {
@@ -38,34 +35,32 @@ export interface Expected {
 export interface Prepared {
   readonly isHeld: boolean;
   readonly leavers: number;
+  /** Whether the destination will fail somebody who was never delivered. */
+  readonly failsNewcomers: boolean;
+  /** Whether the destination is asked about somebody before that person is sent. */
+  readonly looksUp: boolean;
   /** Passes the hold, and sends everything. */
-  readonly deliver: () => Expected;
-}
-
-interface Planned {
-  readonly key: string;
-  readonly entry: Entry;
-  readonly fate: Fate;
+  readonly deliver: (trouble?: Trouble) => Expected;
 }
 
 export class Model {
   readonly profiles = new Map<string, Attributes>();
-  /** By list, by profile: every address under which the profile was ever wanted there. */
-  private readonly addresses = new Map<number, Map<string, Set<string>>>();
+  private readonly delivery: Delivery;
 
   constructor(
-    readonly destination: ModelDestination,
+    destination: ModelDestination,
     readonly exports: readonly ModelExport[],
-  ) {}
+  ) {
+    this.delivery = new Delivery(destination, exports);
+  }
 
   /** @param approved how many leavers somebody has approved for this run. */
   prepare(definition: ModelExport, { force = false, approved = 0 } = {}): Prepared {
-    if (!definition.segments.some(({ active }) => active)) {
-      return { isHeld: false, leavers: 0, deliver: () => SKIPPED };
-    }
+    this.delivery.learn(definition);
+    if (!definition.segments.some(({ active }) => active)) return SKIPPING;
     const { wanted, members, skipped, badAddresses } = this.membersOf(definition);
     const ledger = ledgerOf(definition);
-    const counted = { unchanged: 0, leavers: 0, toSend: 0, confirmed: 0, rejected: 0 };
+    const counted = { unchanged: 0, leavers: 0, toSend: 0, rejected: 0 };
     const deliveredBefore = [...ledger.values()].filter(({ onList }) => onList === 'YES').length;
     const planned: Planned[] = [];
     for (const key of new Set([...wanted.keys(), ...ledger.keys()])) {
@@ -82,52 +77,37 @@ export class Model {
       }
       counted.toSend += 1;
       if (person === undefined) counted.leavers += 1;
-      if (fate === 'REFUSED') counted.rejected += 1;
-      else planned.push({ key, entry, fate });
+      if (fate === 'REFUSED') {
+        counted.rejected += 1;
+        continue;
+      }
+      entry.isLeaving = fate === 'LEAVER';
+      planned.push({ key, entry, fate });
     }
-    this.remember(definition.list, wanted);
+    const { list } = definition;
+    for (const [key, { profile }] of wanted) this.delivery.rememberAddress(list, profile, key);
     const { leavers } = counted;
     const isMuch = leavers * 100 > deliveredBefore * definition.holdPercent || leavers >= deliveredBefore;
-    const deliver = (): Expected => {
+    const deliver = (trouble = NO_TROUBLE): Expected => {
       passHold(definition);
-      const { confirmed, rejected, sent, isFull } = this.deliverAll(definition, planned);
-      counted.confirmed = confirmed;
-      counted.rejected += rejected;
+      const { sent, isFull, ...outcome } = this.delivery.deliverAll(definition, planned, trouble);
+      const rejected = counted.rejected + outcome.rejected;
+      const isWarned = rejected + outcome.unconfirmed + badAddresses > 0 || isFull;
+      const problem = trouble.isCutOff && planned.length > 0 ? 'WRONG_KEY' : null;
       return {
-        state: counted.rejected + badAddresses > 0 || isFull ? 'SUCCEEDED_WITH_WARNINGS' : 'SUCCEEDED',
-        problem: isFull ? 'ACCOUNT_FULL' : null,
-        progress: { members, skipped, ...counted, unconfirmed: 0, notSent: 0 },
+        state: isWarned ? 'SUCCEEDED_WITH_WARNINGS' : 'SUCCEEDED',
+        problem: isFull ? 'ACCOUNT_FULL' : problem,
+        progress: { members, skipped, ...counted, ...outcome, rejected, notSent: 0 },
         sent,
       };
     };
-    return { isHeld: leavers > approved && isMuch, leavers, deliver };
-  }
-
-  private deliverAll({ list }: ModelExport, planned: readonly Planned[]) {
-    const newRefusals: { entry: Entry; wasRefused: boolean }[] = [];
-    let [newcomersRefused, sent, confirmed, rejected] = [0, 0, 0, 0];
-    for (const { key, entry, fate } of planned) {
-      const isNew = fate !== 'LEAVER' && entry.delivered === undefined && !entry.removed;
-      const result = this.deliver(list, key, entry, fate);
-      if (result !== 'DONE') entry.refused = refusalOf(entry, fate === 'LEAVER');
-      if (result === 'DONE' || result === 'FAILED') sent += 1;
-      if (result === 'DONE') {
-        confirmed += 1;
-        entry.wasRefused = false;
-      } else {
-        rejected += 1;
-        const { wasRefused } = entry;
-        if (isNew && result !== 'OPTED_OUT') newRefusals.push({ entry, wasRefused });
-        if (isNew && result === 'FAILED' && !wasRefused) newcomersRefused += 1;
-        entry.wasRefused = true;
-      }
-    }
-    const isFull = this.destination.isFull && newcomersRefused > 0;
-    // It is about the account, not about these people.
-    if (isFull)
-      for (const { entry, wasRefused } of newRefusals)
-        Object.assign(entry, { refused: undefined, wasRefused });
-    return { confirmed, rejected, sent, isFull };
+    return {
+      isHeld: leavers > approved && isMuch,
+      leavers,
+      failsNewcomers: planned.some((one) => this.delivery.failsNewcomer(list, one)),
+      looksUp: planned.some((one) => this.delivery.looksUp(list, one)),
+      deliver,
+    };
   }
 
   /** The union of the active segments; of two with one address the first by id. */
@@ -183,67 +163,6 @@ export class Model {
     );
     return { keeps, leftBehind, removed: entries.some(({ entry }) => entry.removed) };
   }
-
-  /** Looks up who must be looked up, and sends the others. */
-  private deliver(list: number, key: string, entry: Entry, fate: Fate): Result | 'OPTED_OUT' {
-    const { destination } = this;
-    if (fate === 'LEAVER') {
-      const result = destination.remove(key, list);
-      if (result === 'FAILED') {
-        entry.isSure = false;
-        if (entry.removed && entry.onList === 'NO') entry.onList = 'MAYBE';
-      }
-      if (result !== 'DONE') return result;
-      Object.assign(entry, { onList: 'NO', removed: true, isSure: true });
-      // Whoever put it there, and did not have it kept, cannot rely on it any more.
-      for (const other of this.exports) {
-        const theirs = other.ledgers.get(list)?.get(key);
-        if (theirs?.onList === 'YES')
-          Object.assign(theirs, { onList: theirs.isSure ? 'NO' : 'MAYBE', removed: true });
-      }
-      return result;
-    }
-    if (fate !== 'CHANGED' && this.hasOptedOutBefore(list, key, entry.wanted.profile)) return 'OPTED_OUT';
-    if (fate === 'RETURNING') {
-      const standing = destination.standing(key, list);
-      if (standing === 'OPTED_OUT') return 'OPTED_OUT';
-      if (standing === 'REMOVED') {
-        destination.optIn(key, list);
-        entry.onList = 'MAYBE';
-      }
-    }
-    const isEmpty = (field: Field) => (entry.wanted.values[field] ?? '') === '';
-    const sendable = FIELDS.filter((field) => !isEmpty(field) || entry.filled.has(field));
-    const values = pick(entry.wanted.values, sendable);
-    const result = destination.put(key, list, values);
-    if (result === 'REFUSED_AT_ONCE') return result;
-    for (const field of FIELDS) if (!isEmpty(field)) entry.filled.add(field);
-    if (result === 'FAILED') {
-      entry.isSure = false;
-      if (entry.delivered !== undefined && entry.onList === 'NO') entry.onList = 'MAYBE';
-    }
-    if (result === 'DONE') {
-      const delivered = { ...entry.delivered, ...entry.wanted.values };
-      Object.assign(entry, { delivered, isSure: true, onList: 'YES', removed: false });
-    }
-    return result;
-  }
-
-  /** Whether another address of the profile has opted out: it does not come in by a new one. */
-  private hasOptedOutBefore(list: number, key: string, profile: string): boolean {
-    const former = this.addresses.get(list)?.get(profile) ?? new Set();
-    return [...former].some(
-      (other) => other !== key && this.destination.standing(other, list) === 'OPTED_OUT',
-    );
-  }
-
-  private remember(list: number, wanted: ReadonlyMap<string, Wanted>): void {
-    const byProfile = this.addresses.get(list) ?? new Map<string, Set<string>>();
-    this.addresses.set(list, byProfile);
-    for (const [key, { profile }] of wanted) {
-      byProfile.set(profile, (byProfile.get(profile) ?? new Set()).add(key));
-    }
-  }
 }
 
 const SKIPPED: Expected = {
@@ -251,6 +170,14 @@ const SKIPPED: Expected = {
   problem: 'NO_ACTIVE_SEGMENT',
   progress: {},
   sent: 0,
+};
+
+const SKIPPING: Prepared = {
+  isHeld: false,
+  leavers: 0,
+  failsNewcomers: false,
+  looksUp: false,
+  deliver: () => SKIPPED,
 };
 
 /** A held run that was cancelled: it looked at nobody. */

@@ -1,4 +1,4 @@
-import { FIELDS, type Field, type Values } from './destination.js';
+import { FIELDS, type Field, type Result, type Values } from './destination.js';
 
 /* What an export knows of the addresses on a list, and the plain rules about one of them. */
 
@@ -47,6 +47,10 @@ export interface Entry {
   /** NO: it was never there by us, or we took it off (`removed`). */
   onList: 'NO' | 'MAYBE' | 'YES';
   removed: boolean;
+  /** The last that was planned for it was to take it off. */
+  isLeaving: boolean;
+  /** What became of it, and when, as nobody knows before the next run asks. */
+  late: { readonly result: Result; readonly at: number } | undefined;
   /** Fields that were ever sent non-empty. */
   readonly filled: Set<Field>;
   /** A refusal that stands: of what, as text. */
@@ -114,6 +118,8 @@ export function newEntry(wanted: Wanted | undefined): Entry {
     isSure: true,
     onList: 'NO',
     removed: false,
+    isLeaving: false,
+    late: undefined,
     filled: new Set(),
     refused: undefined,
     wasRefused: false,

@@ -23,7 +23,8 @@ export type Change =
 export interface Fault {
   readonly on: RouteKind;
   readonly nth: number;
-  readonly times: number;
+  /** Null: as long as the run is under way. */
+  readonly times: number | null;
   readonly action: FaultAction;
 }
 
@@ -49,6 +50,8 @@ export interface Step {
   readonly held?: Held | undefined;
   readonly fault?: Fault | undefined;
   readonly kill?: Kill | undefined;
+  /** The key stops working as soon as the destination has accepted a batch, until the run has ended. */
+  readonly cutOff?: boolean | undefined;
 }
 
 /** Steps, and whoever leaves at last, before a refresh runs all exports at the same time. */
@@ -186,7 +189,7 @@ const held: fc.Arbitrary<Held> = plain({
   decision: fc.constantFrom('approve' as const, 'cancel' as const),
 });
 
-/** Faults that end by themselves: the run gets through, and nothing tells from its end that they were there. */
+/** Mostly faults that end by themselves: the run gets through, and nothing tells from its end that they were there. */
 const fault: fc.Arbitrary<Fault> = fc.oneof(
   plain({
     on: fc.constantFrom<RouteKind>('importer', 'importer', 'info', 'contacts', 'contactLists', 'lists'),
@@ -199,6 +202,17 @@ const fault: fc.Arbitrary<Fault> = fc.oneof(
     nth: fc.integer({ min: 1, max: 2 }),
     times: fc.integer({ min: 1, max: 2 }),
     action: batchAction,
+  }),
+  // The importer is out of order until every batch has used up its tries. It takes nothing, or everything.
+  plain({
+    on: fc.constant<RouteKind>('importer'),
+    nth: fc.constant(1),
+    times: fc.constant(null),
+    action: fc.constantFrom<FaultAction>(
+      { type: 'answer', status: 500 },
+      { type: 'reset', when: 'before' },
+      { type: 'reset', when: 'after' },
+    ),
   }),
 );
 
@@ -220,6 +234,7 @@ export function sequences(trouble: {
     held: sometimes(held, 5),
     fault: sometimes(fault, trouble.faults),
     kill: sometimes(kill, trouble.kills),
+    cutOff: fc.nat(7).map((n) => n === 7),
   });
   return plain({
     steps: fc.array(step, { minLength: 1, maxLength: 6, size: 'max' }),

@@ -4,17 +4,23 @@ import type { Sluice } from '../helpers/sluice.js';
 import { ModelDestination } from './destination.js';
 import { Model } from './engine.js';
 import type { ModelExport, ModelSegment } from './ledger.js';
+import type { StillTime } from './still-time.js';
 import { addressOf, EXPORTS, LISTS, MAPPINGS, PROFILES, SEGMENTS, type Change } from './operations.js';
 
 /** A server with a connection, and the sandbox behind it. */
 export interface Place {
   readonly sandbox: Sandbox;
   readonly connectionId: string;
+  /** The destination's. It passes between what people do, and stands still while runs are under way. */
+  readonly time: StillTime;
   /** The server as it runs now: another one after a kill. */
   readonly sluice: () => Sluice;
   /** Kills the server when told to, and starts it again; undefined: it cannot be killed. */
   readonly restart?: () => Promise<void>;
 }
+
+/** Longer than answers about a removal may lie apart: what people do is never taken for what a run did before. */
+const BETWEEN_MS = 120_000;
 
 let stages = 0;
 
@@ -54,6 +60,17 @@ export class Stage {
   }
 
   async change(change: Change): Promise<void> {
+    this.passTime();
+    await this.make(change);
+    this.passTime();
+  }
+
+  private passTime(): void {
+    this.place.time.pass(BETWEEN_MS);
+    this.destination.now += BETWEEN_MS;
+  }
+
+  private async make(change: Change): Promise<void> {
     const { sandbox } = this.place;
     switch (change.do) {
       case 'join':
@@ -119,6 +136,14 @@ export class Stage {
       case 'attach':
         return this.attach(change.export, change.do === 'attach');
     }
+  }
+
+  /** Lets the connection work again after its key did not. */
+  async connect(): Promise<void> {
+    const { sluice, place } = this;
+    await sluice.query('mutation ($id: ID!) { connect(connectionId: $id) { id } }', {
+      id: place.connectionId,
+    });
   }
 
   async attach(index: number, attached: boolean): Promise<void> {
