@@ -24,7 +24,7 @@ export function auditRuns(runs: readonly Run[], story: Story, violations: Violat
     if (run.state !== 'CANCELED' && notSent > 0) {
       violations.add('a run that goes on leaves nobody behind', who);
     }
-    // Nothing in this story is a person's to solve; but when few are new, most of these may be refused.
+    // Nothing in this story is a person's to solve: the account is not full, and outages end before the deadline.
     if (run.problem !== null) violations.add('no run has a problem', `${who}: ${run.problem.code}`);
   }
   for (const id of story.promisedRuns) {

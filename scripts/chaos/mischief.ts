@@ -18,6 +18,14 @@ const SLOW_PROCESSING_MS = 240_000;
  */
 const CAMPAIGN = '7';
 const SLOW_LIVES = 8;
+/** In one of so many lives the importer goes out of order, and the next life starts into that. */
+const OUTAGE_LIVES = 16;
+const FIRST_OF_OUTAGE = 4;
+/**
+ * Calls that an outage lasts: three open the circuit breaker, the others are its tests, after 1, 3 and 7 minutes. More would
+ * come near the deadline of a run.
+ */
+const OUTAGE_CALLS = { least: 4, most: 6 };
 const POLL_MS = 20;
 
 /** What goes wrong at the destination, and what people do there by themselves. */
@@ -32,7 +40,9 @@ export class Mischief {
 
   /** Sets the scene for the nth life of the server: some faults, and how fast the importer is. */
   async arrange(nth: number, { trigger }: Point): Promise<void> {
-    this.sandbox.clearFaults();
+    const lifeOfOutage = (nth % OUTAGE_LIVES) - FIRST_OF_OUTAGE;
+    if (lifeOfOutage !== 1) this.sandbox.clearFaults();
+    if (lifeOfOutage === 0) this.beginOutage();
     for (let faults = this.random.whole(0, 3); faults > 0; faults -= 1) this.sandbox.addFault(this.fault());
     // The server waits for half a minute; a kill that depends on what comes after would be waited for in vain.
     if (trigger.at === 'OUTSIDE' && this.random.chance(0.3)) this.loseReceipt(this.random.whole(1, 8));
@@ -61,6 +71,16 @@ export class Mischief {
     if (contact?.lists.some(({ list }) => list === listId) !== true) return;
     this.sandbox.unsubscribe(email, listId, { campaign: CAMPAIGN });
     this.world.noteOptOut(listId, email);
+  }
+
+  private beginOutage(): void {
+    const action = this.random.pick<Fault['action']>([
+      { type: 'answer', status: 500 },
+      { type: 'html' },
+      { type: 'reset', when: 'after' },
+    ]);
+    const times = this.random.whole(OUTAGE_CALLS.least, OUTAGE_CALLS.most);
+    this.sandbox.addFault({ on: 'importer', times, action });
   }
 
   private fault(): Fault {
