@@ -13,6 +13,7 @@ export const WITHOUT_DATABASE = [
   'address-holds',
   'architecture',
   'caller-turns',
+  'circuit-breaker',
   ...[
     'account',
     'addresses',

@@ -17,7 +17,7 @@ import { scrape, METRICS_TOKEN } from './helpers/metrics.js';
 import { startProgram } from './helpers/program.js';
 import { startTestSandbox } from './helpers/sandbox.js';
 import { mostSends } from './helpers/sends.js';
-import { temporaryFolder, type Sluice } from './helpers/sluice.js';
+import { startSluice, temporaryFolder, type Sluice } from './helpers/sluice.js';
 
 /*
  * An importer that is out of order for an hour, while everything else of the destination works. How many are in doubt
@@ -253,14 +253,14 @@ describe('a run that waits for the circuit breaker', () => {
       const before = imports(sandbox).length;
       const lives = 2;
       for (let life = 0; life < lives; life += 1) {
-        await using program = await startProgram(folder.path, sandbox, { env });
-        await sandbox.nextCall(({ kind }) => kind === 'importer');
-        await program.kill('SIGKILL');
+        const death = { point: 'when the receipt arrives', nth: 1 };
+        await using program = await startProgram(folder.path, sandbox, { env, death });
+        expect(await program.ended).toBeNull();
       }
       expect(imports(sandbox).length - before).toBeLessThanOrEqual(2 * lives);
       sandbox.clearFaults();
-      await using last = await startProgram(folder.path, sandbox, { env });
-      const run = await finish(last.sluice, id);
+      await using last = await startSluice({ folder: folder.path, sandbox, env });
+      const run = await finish(last, id);
       expect(run.progress.unconfirmed).toBeLessThanOrEqual(2 * BATCH);
       expect(run.progress.confirmed).toBe(count - run.progress.unconfirmed);
       expect(mostSends(sandbox)).toBeLessThanOrEqual(3);
