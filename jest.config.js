@@ -69,6 +69,7 @@ export const ON_ANY_DATABASE = [
     'websocket',
   ].map((what) => `door-${what}`),
   'hostile-destinations',
+  'long-inputs',
   'oidc',
   'pace',
   'pace-recovery',

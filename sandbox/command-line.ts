@@ -100,8 +100,9 @@ function readFlags(args: string[]) {
 /** `1:Newsletter,2:Offers` */
 function parseLists(value: string): { id: number; name: string }[] {
   return value.split(',').map((entry) => {
-    const [, id, name] = /^\s*([1-9]\d*)\s*:\s*(\S.*?)\s*$/.exec(entry) ?? [];
-    if (id === undefined || name === undefined) {
+    const [, id, rest = ''] = /^\s*([1-9]\d*)\s*:(.*)$/s.exec(entry) ?? [];
+    const name = rest.trim();
+    if (id === undefined || name === '') {
       throw new SandboxInputError(`--lists wants ID:NAME, as in 1:Newsletter; "${entry}" is not that.`);
     }
     return { id: Number(id), name };

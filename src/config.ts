@@ -183,7 +183,7 @@ export function describeAddress(address: DatabaseAddress): string {
 }
 
 function folderOf(file: string): string {
-  return file.replace(/[^/\\]*$/, '') || './';
+  return file.slice(0, Math.max(file.lastIndexOf('/'), file.lastIndexOf('\\')) + 1) || './';
 }
 
 function readProcessRole(env: Environment, database: DatabaseAddress): ProcessRole {

@@ -5,18 +5,28 @@ const MAX_CHARACTERS = 200;
 const FORBIDDEN = /[\p{Cc}\p{Cs}]/u;
 /** Neither a space nor a mark that only steers how its neighbours are written. */
 const VISIBLE = /[^\p{Z}\p{Cf}]/u;
-/** Of ASCII alone: other kinds of space may be meant. */
-const SPACES_AROUND = /^[\t\n\r ]+|[\t\n\r ]+$/g;
 
-/** The text without the spaces, tabs and line breaks of ASCII around it; everything else stays as it is. */
+/**
+ * The text without the spaces, tabs and line breaks of ASCII around it; everything else stays as it is, since other kinds of
+ * space may be meant.
+ */
 export function trimAscii(text: string): string {
-  // Most texts have none, and are looked at by the million.
-  return isAsciiSpace(text.charCodeAt(0)) || isAsciiSpace(text.charCodeAt(text.length - 1))
-    ? text.replace(SPACES_AROUND, '')
-    : text;
+  return trim(text, isAsciiSpace);
 }
 
-/** Of `SPACES_AROUND`; NaN, of an empty text, is none. */
+/** The text without the spaces (U+0020) around it. */
+export function trimSpaces(text: string): string {
+  return trim(text, (code) => code === 0x20);
+}
+
+/** Two loops, because an expression for spaces before the end tries each space of a long text anew. */
+function trim(text: string, isAround: (code: number) => boolean): string {
+  let [from, to] = [0, text.length];
+  while (from < to && isAround(text.charCodeAt(from))) from += 1;
+  while (to > from && isAround(text.charCodeAt(to - 1))) to -= 1;
+  return text.slice(from, to);
+}
+
 function isAsciiSpace(code: number): boolean {
   return code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0d;
 }

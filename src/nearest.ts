@@ -1,9 +1,15 @@
+/** Longer names are not mistyped, they are something else; and the effort grows with the product of the lengths. */
+const MAX_LENGTH = 100;
+
 /** The known name that takes the fewest edits, if it is near enough to be what was meant. */
 export function nearestOf(name: string, known: readonly string[]): string | undefined {
+  if (name.length > MAX_LENGTH) return undefined;
   const wanted = name.toLowerCase();
   let nearest: string | undefined;
   let fewest = Math.max(2, Math.floor(wanted.length / 3)) + 1;
   for (const candidate of known) {
+    // It takes at least as many edits as the lengths differ.
+    if (Math.abs(candidate.length - wanted.length) >= fewest) continue;
     const edits = editDistance(wanted, candidate.toLowerCase());
     if (edits < fewest) [nearest, fewest] = [candidate, edits];
   }

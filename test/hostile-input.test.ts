@@ -1,16 +1,10 @@
 import { readFileSync } from 'node:fs';
-import {
-  buildSchema,
-  isInputObjectType,
-  isListType,
-  isNonNullType,
-  isSpecifiedScalarType,
-  type GraphQLInputType,
-} from 'graphql';
+import { buildSchema } from 'graphql';
 import { refusalOf } from './helpers/connection-calls.js';
 import { exportOf, runFully, startEngine, type Engine } from './helpers/engine.js';
 import { createExportOf, segmentNamed } from './helpers/flows.js';
-import { SAMPLES, makeWorlds, type GraphQLOperation, type World } from './helpers/operations.js';
+import { callAt, placesOf } from './helpers/input-places.js';
+import { SAMPLES, makeWorlds, type World } from './helpers/operations.js';
 import { startTestSandbox } from './helpers/sandbox.js';
 import { startSluice, type Sluice, type Variables } from './helpers/sluice.js';
 
@@ -249,17 +243,13 @@ describe('every input of the schema', () => {
     await sandbox[Symbol.asyncDispose]();
   });
 
-  it.each(places(schema))(
+  it.each(placesOf(schema).filter(({ isList, isText }) => isList || isText))(
     'has bounds: $operation, $path',
-    async ({ operation, argument, path, isList, item, type }) => {
-      const build = (value: unknown) => ({
-        document: `${operation.split('.')[0]?.toLowerCase() ?? ''} ($value: ${type}) {
-        ${operation.split('.')[1] ?? ''}(${others(operation, argument)}${argument}: $value) ${selection(operation)} }`,
-        variables: { value: nest(path.slice(argument.length + 1), value, operation, argument) },
-      });
+    async (place) => {
+      const { operation, path, isList, item } = place;
       const hostile = isList ? [Array<string>(1_001).fill(item)] : ['x'.repeat(1_001), 'a\0b', 'a\ud800b'];
       for (const value of hostile) {
-        const { document, variables } = build(value);
+        const { document, variables } = callAt(schema, place, value);
         const { body } = await sluice.request(document, variables);
         expect({ path, errors: body.errors }).toMatchObject({
           errors: [
@@ -276,115 +266,4 @@ describe('every input of the schema', () => {
       expect(await SAMPLES[operation](world)).toBeDefined();
     },
   );
-
-  /** The other arguments that have to be there, by any valid value. */
-  function others(operation: GraphQLOperation, argument: string): string {
-    return fieldOf(schema, operation)
-      .args.filter(
-        ({ name, type, defaultValue }) =>
-          name !== argument && isNonNullType(type) && defaultValue === undefined,
-      )
-      .map(({ name, type }) => `${name}: ${literal(type)}, `)
-      .join('');
-  }
-
-  function literal(type: GraphQLInputType): string {
-    if (isNonNullType(type)) return literal(type.ofType);
-    if (isListType(type)) return `[${literal(type.ofType)}]`;
-    if (isInputObjectType(type)) {
-      const fields = Object.values(type.getFields()).filter(
-        (field) => isNonNullType(field.type) && field.defaultValue === undefined,
-      );
-      return `{ ${fields.map((field) => `${field.name}: ${literal(field.type)}`).join(', ')} }`;
-    }
-    if ('getValues' in type) return type.getValues()[0]?.name ?? '';
-    return { Int: '1', Float: '1', Boolean: 'true', DateTime: '"2026-01-01T00:00:00Z"' }[type.name] ?? '"x"';
-  }
-
-  /** The value at its place in the argument, with what else has to be there. */
-  function nest(path: string, value: unknown, operation: GraphQLOperation, argument: string): unknown {
-    if (path === '') return value;
-    const definition = fieldOf(schema, operation).args.find(({ name }) => name === argument);
-    const fill = (type: GraphQLInputType, rest: string[]): unknown => {
-      if (isNonNullType(type)) return fill(type.ofType, rest);
-      if (!isInputObjectType(type)) return rest.length === 0 ? value : undefined;
-      const [head, ...tail] = rest;
-      return Object.fromEntries(
-        Object.values(type.getFields()).flatMap((field) => {
-          if (field.name === head) return [[field.name, fill(field.type, tail)]];
-          if (!isNonNullType(field.type) || field.defaultValue !== undefined) return [];
-          return [[field.name, plain(field.type)]];
-        }),
-      );
-    };
-    return definition && fill(definition.type, path.split('.'));
-  }
-
-  function plain(type: GraphQLInputType): unknown {
-    if (isNonNullType(type)) return plain(type.ofType);
-    if (isListType(type)) return [plain(type.ofType)];
-    if (isInputObjectType(type)) {
-      const fields = Object.values(type.getFields()).filter(
-        (field) => isNonNullType(field.type) && field.defaultValue === undefined,
-      );
-      return Object.fromEntries(fields.map((field) => [field.name, plain(field.type)]));
-    }
-    if ('getValues' in type) return type.getValues()[0]?.name;
-    return { Int: 1, Float: 1, Boolean: true, DateTime: '2026-01-01T00:00:00Z' }[type.name] ?? 'x';
-  }
-
-  function selection(operation: GraphQLOperation): string {
-    const answer = String(fieldOf(schema, operation).type).replace(/[[\]!]/g, '');
-    const type = schema.getType(answer);
-    return type && 'getFields' in type ? '{ __typename }' : '';
-  }
 });
-
-type Schema = ReturnType<typeof buildSchema>;
-
-function fieldOf(schema: Schema, operation: GraphQLOperation) {
-  const [root = '', name = ''] = operation.split('.');
-  const type = schema.getType(root);
-  const field = type && 'getFields' in type ? type.getFields()[name] : undefined;
-  if (field === undefined || !('args' in field)) throw new Error(`There is no ${operation}.`);
-  return field;
-}
-
-interface Place {
-  readonly operation: GraphQLOperation;
-  readonly argument: string;
-  /** Of the argument: `input.mapping.email`. */
-  readonly path: string;
-  readonly isList: boolean;
-  /** What such a list may hold, or such a text. */
-  readonly item: string;
-  /** Of the argument. */
-  readonly type: string;
-}
-
-/** Every text and every list that a query or a mutation takes. */
-function places(schema: Schema): Place[] {
-  const operations = (Object.keys(SAMPLES) as GraphQLOperation[]).filter(
-    (name) => !name.startsWith('Subscription.'),
-  );
-  const inside = (type: GraphQLInputType, path: string): Pick<Place, 'path' | 'isList' | 'item'>[] => {
-    if (isNonNullType(type)) return inside(type.ofType, path);
-    if (isListType(type)) return [{ path, isList: true, item: itemOf(type.ofType) }];
-    if (isInputObjectType(type)) {
-      return Object.values(type.getFields()).flatMap((field) => inside(field.type, `${path}.${field.name}`));
-    }
-    return isSpecifiedScalarType(type) && ['String', 'ID'].includes(type.name)
-      ? [{ path, isList: false, item: 'x' }]
-      : [];
-  };
-  return operations.flatMap((operation) =>
-    fieldOf(schema, operation).args.flatMap(({ name, type }) =>
-      inside(type, name).map((place) => ({ operation, argument: name, type: String(type), ...place })),
-    ),
-  );
-}
-
-function itemOf(type: GraphQLInputType): string {
-  if (isNonNullType(type)) return itemOf(type.ofType);
-  return 'getValues' in type ? (type.getValues()[0]?.name ?? '') : 'x';
-}

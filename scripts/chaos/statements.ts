@@ -37,7 +37,7 @@ export class StatementWatcher {
   look(statement: Statement): Finding {
     const { sql } = statement;
     // Alone, or the last of several.
-    if (/(?:^|;)\s*(?:COMMIT|ROLLBACK)\s*;?\s*$/i.test(sql)) {
+    if (/(?:^|;)\s*(?:COMMIT|ROLLBACK)(?:\s*;)?$/i.test(sql.trimEnd())) {
       const isCommit = /COMMIT/i.test(sql);
       const finding = { isCommit, topics: this.topics, receipts: this.receipts };
       if (isCommit) this.topics.add('ANYTHING');

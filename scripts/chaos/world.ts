@@ -34,7 +34,7 @@ export const LISTS = [
 const SIZES = { own: 1_200, everywhere: 300, pool: 500 };
 const HEADER = 'id,email,first_name,last_name,phone';
 /** A usable address of this story. Unusable ones are made to have no dot after the @. */
-const USABLE = /^\S+@\S+\.\w+$/;
+const USABLE = /^[^\s@]+@[^\s@.]+\.\w+$/;
 
 export const keyOf = (email: string): string => email.trim().toLowerCase();
 

@@ -12,7 +12,7 @@ const LEDGER =
 /** A refresh leaves a whole generation behind; of a large table, the usual fifth would be many. */
 const MEMBERS = 'autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05';
 
-const NAMES = /\w+(?= =)/g;
+const NAMES = /\b\w+(?= =)/g;
 
 /** How Postgres keeps the two tables that grow with every export and every segment. SQLite has nothing like it. */
 export class RoomForUpdates1795535000000 implements MigrationInterface {

@@ -40,6 +40,33 @@ export function boundArguments(schema: GraphQLSchema): void {
   });
 }
 
+/**
+ * Refuses variables with a text that no argument takes. graphql-js looks at such a text several times before the arguments are
+ * there: for an enum it compares it with each value. A stack of its own, because JSON of 100 kB can be 50,000 deep.
+ * @throws {BadInputError} for one of the texts that are too long.
+ */
+export function boundVariables(variables: Readonly<Record<string, unknown>>): void {
+  const left: { path: string; value: unknown }[] = inside('input', variables);
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    const { path, value } = next;
+    if (typeof value === 'string') assertLength(path, value);
+    else if (Array.isArray(value)) for (const item of value as unknown[]) left.push({ path, value: item });
+    else if (typeof value === 'object' && value !== null) left.push(...inside(path, value));
+  }
+}
+
+function inside(path: string, value: object): { path: string; value: unknown }[] {
+  return Object.entries(value).map(([name, inner]) => ({
+    path: pathTo(path, name),
+    value: inner as unknown,
+  }));
+}
+
+/** `input` is the name of a box, not of a thing. */
+function pathTo(path: string, name: string): string {
+  return path === 'input' ? name : `${path}.${name}`;
+}
+
 function assertBounds(path: string, type: GraphQLInputType, value: unknown, maxItems: number): void {
   if (value === null || value === undefined) return;
   if (isNonNullType(type)) {
@@ -50,22 +77,24 @@ function assertBounds(path: string, type: GraphQLInputType, value: unknown, maxI
   } else if (isInputObjectType(type)) {
     for (const field of Object.values(type.getFields())) {
       const inner = (value as Record<string, unknown>)[field.name];
-      // `input` is the name of a box, not of a thing.
-      assertBounds(path === 'input' ? field.name : `${path}.${field.name}`, field.type, inner, maxItems);
+      assertBounds(pathTo(path, field.name), field.type, inner, maxItems);
     }
   } else if (typeof value === 'string' && isSpecifiedScalarType(type) && !isEnumType(type)) {
     assertText(path, value);
   }
 }
 
+function assertLength(field: string, text: string): void {
+  if (text.length <= MAX_CHARACTERS) return;
+  throw new BadInputError(
+    field,
+    `${field} has ${text.length.toLocaleString('en')} characters.`,
+    `Give at most ${MAX_CHARACTERS.toLocaleString('en')}.`,
+  );
+}
+
 function assertText(field: string, text: string): void {
-  if (text.length > MAX_CHARACTERS) {
-    throw new BadInputError(
-      field,
-      `${field} has ${text.length.toLocaleString('en')} characters.`,
-      `Give at most ${MAX_CHARACTERS.toLocaleString('en')}.`,
-    );
-  }
+  assertLength(field, text);
   if (UNSTORABLE.test(text)) {
     throw new BadInputError(
       field,

@@ -1,4 +1,5 @@
 import { BadInputError } from '../errors.js';
+import { trimSpaces } from '../names.js';
 
 export interface HostPolicy {
   /** Domains under which destinations live, like `api-us1.com`. A name below one of them may be called. */
@@ -30,7 +31,7 @@ const REMEDY =
  * @throws {BadInputError} for the field `host`.
  */
 export function parseHost(input: string, policy: HostPolicy): string {
-  const text = input.replace(/^ +| +$/g, '');
+  const text = trimSpaces(input);
   if (policy.sandboxHosts.includes(text)) return text;
 
   const match = BARE_OR_PASTED.exec(text);

@@ -68,8 +68,7 @@ const HARMLESS_REASON =
  * logs. The place and the expectation are enough to find the mistake.
  */
 function withoutValues(quoted: string): string {
-  // Its suggestions tell the schema, one name after the other, to whoever may not ask for it.
-  const message = quoted.replace(/ ?Did you mean [^?]*\?/g, '');
+  const message = withoutSuggestions(quoted);
   const variable = /^Variable "(\$\w+)" got invalid value /.exec(message)?.[1];
   if (variable === undefined) {
     return message
@@ -79,6 +78,25 @@ function withoutValues(quoted: string): string {
   const place = / at "([\w.[\]]+)"; /.exec(message)?.[1];
   const reason = HARMLESS_REASON.exec(message)?.[0] ?? 'The value is not of the expected type.';
   return `Variable "${variable}" got an invalid value${place === undefined ? '' : ` at "${place}"`}: ${reason}`;
+}
+
+const SUGGESTION = 'Did you mean ';
+
+/**
+ * The message without graphql-js's suggestions: they tell the schema, one name after the other, to whoever may not ask for it.
+ * A quoted value of 90 kB may consist of the words alone, so each character is looked at once or twice and not more often.
+ */
+function withoutSuggestions(message: string): string {
+  let kept = '';
+  let from = 0;
+  for (;;) {
+    const begin = message.indexOf(SUGGESTION, from);
+    const end = begin === -1 ? -1 : message.indexOf('?', begin);
+    if (end === -1) return kept + message.slice(from);
+    const hasSpace = begin > from && message[begin - 1] === ' ';
+    kept += message.slice(from, hasSpace ? begin - 1 : begin);
+    from = end + 1;
+  }
 }
 
 /** The last of the Express handlers: whatever went wrong outside of GraphQL is told in the same JSON. */

@@ -8,6 +8,8 @@ import {
   type ValidationRule,
 } from 'graphql';
 import { ApolloServerErrorCode } from '@apollo/server/errors';
+import { BadInputError } from '../errors.js';
+import { boundVariables } from '../schema/bounds.js';
 import { documentLimits, tooMuch } from './document-limits.js';
 import type { DoorLimits } from './limits.js';
 import { costOf } from './query-cost.js';
@@ -22,7 +24,7 @@ export interface GraphQLGuards {
   readonly rules: readonly ValidationRule[];
   /**
    * The last check, of a valid operation with its variables: they say how long the lists are to be.
-   * @throws {GraphQLError} if it costs too much.
+   * @throws {GraphQLError} if it costs too much, or a variable has a text that no argument takes.
    */
   readonly assertCost: (
     document: DocumentNode,
@@ -39,6 +41,7 @@ export function createGuards(
     parseOptions: { maxLexicalTokens: limits.tokens },
     rules: [documentLimits(limits), ...(introspection ? [] : [NoSchemaIntrospectionCustomRule])],
     assertCost: (document, operation, variables) => {
+      assertVariables(operation, variables);
       const cost = costOf(schema, document, operation, variables);
       if (cost === undefined || cost <= limits.cost) return;
       const remedy = `Ask for fewer rows or fields at once: each field counts once a row, up to ${limits.cost}.`;
@@ -53,4 +56,20 @@ export function createGuards(
       });
     },
   };
+}
+
+function assertVariables(
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+): void {
+  try {
+    boundVariables(variables);
+  } catch (error: unknown) {
+    if (!(error instanceof BadInputError)) throw error;
+    throw new GraphQLError(error.message, {
+      nodes: operation,
+      originalError: error,
+      extensions: { code: ApolloServerErrorCode.BAD_USER_INPUT, http: { status: 400 } },
+    });
+  }
 }

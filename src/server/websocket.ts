@@ -186,7 +186,7 @@ function check(
     if (error instanceof GraphQLError) return [withCode(error, ApolloServerErrorCode.GRAPHQL_PARSE_FAILED)];
     throw error;
   }
-  const invalid = validate(schema, document, [...specifiedRules, ...guards.rules]);
+  const invalid = validate(schema, document, [...specifiedRules, ...guards.rules], { hideSuggestions: true });
   if (invalid.length > 0) {
     return invalid.map((error) => withCode(error, ApolloServerErrorCode.GRAPHQL_VALIDATION_FAILED));
   }
