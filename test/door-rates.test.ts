@@ -155,15 +155,25 @@ describe.each(BOTH_DOORS)('whoever fails to sign in too often over %s', (door) =
   };
   const [failed, refused] = door === 'HTTP' ? [401, 429] : [4403, 1013];
 
-  it('is not listened to for a while, not even with a good token, at either door', async () => {
+  it('is told no reason any more from then on, at either door', async () => {
     await using sluice = await startSluice(settings);
     for (let n = 0; n < 3; n++) expect(await fail(sluice)).toBe(failed);
     expect(await fail(sluice)).toBe(refused);
-    expectRefused(await sluice.request(ME));
+    expectRefused(await sluice.request(ME, {}, { token: 'wrong' }));
+    expectRefused(await sluice.request(ME, {}, { token: null }));
     const client = new RawClient(sluice);
-    await client.init();
+    await client.init('Bearer wrong');
     expect(await client.closed).toMatchObject({ code: 1013 });
-    expect((await askFrom('192.0.2.1', sluice)).status).toBe(200);
+    expect((await askFrom('192.0.2.1', sluice, 'wrong')).status).toBe(401);
+  });
+
+  it('locks nobody out who shares the address and comes with a token that is good and new', async () => {
+    await using sluice = await startSluice(settings);
+    for (let n = 0; n < 5; n++) await fail(sluice);
+    if (door === 'HTTP') await sluice.query(ME);
+    else (await admitted(sluice)).socket.terminate();
+    // The failures are as many as before.
+    expect(await fail(sluice)).toBe(refused);
   });
 
   it('locks nobody out whose token is known to be good', async () => {
@@ -174,6 +184,37 @@ describe.each(BOTH_DOORS)('whoever fails to sign in too often over %s', (door) =
     await sluice.query(ME);
     const client = await admitted(sluice);
     client.socket.terminate();
+  });
+});
+
+describe('wrong tokens by the hundred at once', () => {
+  const settings = { env: { ...PROXIES, SLUICE_RATE_FAILED_SIGN_INS: '3' } };
+  const statusesOf = async (sluice: Sluice, tokens: readonly string[]) => {
+    const answers = await Promise.all(tokens.map((token) => sluice.request(ME, {}, { token })));
+    return answers.map(({ status }) => status);
+  };
+
+  it('are told apart from good ones no more often than one after the other', async () => {
+    await using sluice = await startSluice(settings);
+    const statuses = await statusesOf(
+      sluice,
+      Array.from({ length: 300 }, (_, n) => `wrong-${n}`),
+    );
+    expect(statuses.filter((status) => status === 401)).toHaveLength(3);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(297);
+  });
+
+  it('do not keep good ones out that come at the same time, in front of them', async () => {
+    await using sluice = await startSluice(settings);
+    const wrong = Array.from({ length: 100 }, (_, n) => `wrong-${n}`);
+    const statuses = await statusesOf(sluice, [TEST_TOKEN, ...wrong]);
+    expect(statuses[0]).toBe(200);
+  });
+
+  it('are no failures of many good ones that nobody has used yet', async () => {
+    await using sluice = await startSluice();
+    const statuses = await statusesOf(sluice, Array<string>(50).fill(TEST_TOKEN));
+    expect(statuses.filter((status) => status !== 200)).toEqual([]);
   });
 });
 

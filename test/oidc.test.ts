@@ -236,6 +236,18 @@ describe('the keys of the issuer', () => {
     expect(await meWith(sluice, token)).toMatchObject({ role: 'VIEWER' });
   });
 
+  it('that cannot be had make no failed sign-in of a token that nobody can check', async () => {
+    await using issuer = await startIssuer();
+    await using sluice = await startFor(issuer, { env: { SLUICE_RATE_FAILED_SIGN_INS: '2' } });
+    issuer.setAway(true);
+    const token = await issuer.sign({});
+    for (let n = 0; n < 4; n += 1) expect(await refusalWith(sluice, token)).toMatchObject({ status: 401 });
+    expect(await refusalWith(sluice, 'wrong')).toMatchObject({
+      status: 401,
+      message: 'The token is not valid.',
+    });
+  });
+
   it('are not asked for while no issuer is set: a JWT is a token like any other that is not valid', async () => {
     await using issuer = await startIssuer();
     await using sluice = await startSluice();

@@ -6,7 +6,7 @@ import type { Problem } from '../entities/problem.js';
 import { ConflictError, NotFoundError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { auditRun } from './audit-exports.js';
-import type { Bell } from './bell.js';
+import type { Bell } from '../bell.js';
 import type { ProgressHub } from './progress-hub.js';
 import { moveRun } from './run-states.js';
 import type { RunServices } from './runs.js';

@@ -7,7 +7,7 @@ import { Batch } from '../entities/batch.js';
 import { Connection } from '../entities/connection.js';
 import { ExportRun, ExportRunState } from '../entities/export-run.js';
 import { createAddressHolds } from './address-holds.js';
-import type { Bell } from './bell.js';
+import type { Bell } from '../bell.js';
 import { callersTurns } from './callers-turns.js';
 import { openBreaker } from './account-breaker.js';
 import { createDecide } from './decisions.js';

@@ -1,5 +1,5 @@
 import type { Transaction } from '../database.js';
-import type { Bell } from './bell.js';
+import type { Bell } from '../bell.js';
 
 /** Works one account until it has nothing left to do. */
 export type AccountWorker = (account: string, bell: Bell, signal: AbortSignal) => Promise<void>;

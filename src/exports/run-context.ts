@@ -9,7 +9,7 @@ import type { Logger } from '../logger.js';
 import type { HashPerson } from '../security/person-hash.js';
 import type { SecretBox } from '../security/secret-box.js';
 import type { AddressHolds } from './address-holds.js';
-import type { Bell } from './bell.js';
+import type { Bell } from '../bell.js';
 import type { CircuitBreaker } from './circuit-breaker.js';
 import type { Decide } from './decisions.js';
 import type { EngineMetrics } from './engine-metrics.js';

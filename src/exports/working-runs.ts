@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 import type { ExportRun } from '../entities/export-run.js';
-import { createBell, type Bell } from './bell.js';
+import { createBell, type Bell } from '../bell.js';
 import type { RunContext } from './run-context.js';
 import { isPrepared } from './work-run.js';
 

@@ -1,6 +1,6 @@
 import type { PgBoss } from 'pg-boss';
 import { systemClock, type Clock } from '../clock.js';
-import { createBell, type Bell } from '../exports/bell.js';
+import { createBell, type Bell } from '../bell.js';
 import type { AccountWorker, Queue } from '../exports/queue.js';
 import type { Logger } from '../logger.js';
 import type { Wire } from '../wire.js';

@@ -1,4 +1,4 @@
-import type { Bell } from '../exports/bell.js';
+import type { Bell } from '../bell.js';
 import { cancelForgottenRuns } from '../exports/hold.js';
 import type { RunServices } from '../exports/runs.js';
 import type { Logger } from '../logger.js';

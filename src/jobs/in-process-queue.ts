@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import { createBell, type Bell } from '../exports/bell.js';
+import { createBell, type Bell } from '../bell.js';
 import type { AccountWorker, Queue } from '../exports/queue.js';
 import type { Logger } from '../logger.js';
 

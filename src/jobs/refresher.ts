@@ -4,7 +4,7 @@ import type { Transaction } from '../database.js';
 import type { ExportRun } from '../entities/export-run.js';
 import { Refresh, RefreshState, RefreshTrigger } from '../entities/refresh.js';
 import { ConflictError } from '../errors.js';
-import { createBell } from '../exports/bell.js';
+import { createBell } from '../bell.js';
 import type { Queue } from '../exports/queue.js';
 import { StoppingError } from '../profiles/evaluate.js';
 import { beginRefresh, RefreshMovedError, runningRefresh, runsOf, type RefreshWish } from './refreshes.js';

@@ -14,7 +14,7 @@ import {
   type VerifiedToken,
 } from '../security/issuer-tokens.js';
 import type { Principal } from './principal.js';
-import { RefusedSignInError } from './refused-sign-in.js';
+import { RefusedSignInError, UncheckedSignInError } from './refused-sign-in.js';
 import type { Sessions } from './sessions.js';
 
 /** Vouches for people with JWTs. */
@@ -74,7 +74,7 @@ function asRefusal(logger: Logger, error: unknown): unknown {
   }
   if (!(error instanceof IssuerUnavailableError)) return error;
   logger.warn({ err: error.cause ?? error }, 'the keys of the OpenID Connect issuer cannot be had');
-  return new RefusedSignInError(error.message, 'Try again in a minute.');
+  return new UncheckedSignInError(error.message, 'Try again in a minute.');
 }
 
 /** The highest role that the claim names. */

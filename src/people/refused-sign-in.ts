@@ -11,3 +11,6 @@ export class RefusedSignInError extends UnauthenticatedError {
     super(message, remedy);
   }
 }
+
+/** The token could not be checked, because its issuer is away: whether it is good nobody knows. */
+export class UncheckedSignInError extends RefusedSignInError {}

@@ -13,7 +13,7 @@ import type { StartDeadline } from '../destinations/http.js';
 import { createDestinations } from '../destinations/registry.js';
 import { Role } from '../entities/user.js';
 import { readBacklog } from '../exports/backlog.js';
-import { createBell } from '../exports/bell.js';
+import { createBell } from '../bell.js';
 import { createEngineMetrics } from '../exports/engine-metrics.js';
 import { pinnedGenerations } from '../exports/generations.js';
 import { cancelForgottenRuns } from '../exports/hold.js';

@@ -1,12 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import proxyAddress from 'proxy-addr';
+import { systemClock } from '../clock.js';
 import type { Config } from '../config.js';
 import { UnauthenticatedError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { Principal } from '../people/principal.js';
+import { UncheckedSignInError } from '../people/refused-sign-in.js';
 import type { Services } from '../schema/services.js';
 import { hashToken } from '../security/tokens.js';
 import { createRates, type Rates } from './rates.js';
+import { createSignInSlots } from './sign-in-slots.js';
 
 /** Somebody who is in, and the address that they came from. */
 export interface Admitted {
@@ -37,9 +40,9 @@ export interface Entrance {
 const MAX_PROVEN = 10_000;
 
 /**
- * Whoever fails to sign in too often is not listened to any more for a while, or tokens could be guessed. Others may
- * share the address, behind a proxy or a router: a token that has been good since the start of this process is looked at
- * in any case, so that a stranger's failures, or a forgotten script with an old token, lock nobody out who is at work.
+ * Whoever fails to sign in too often is looked at slowly (sign-in-slots.ts), or tokens could be guessed. A token that has been
+ * good since the start of this process is looked at as ever: a stranger's failures, or a forgotten script with an old token, keep
+ * nobody waiting who is at work.
  */
 export function createEntrance(
   config: Pick<Config, 'rates' | 'trustedProxies'>,
@@ -48,22 +51,29 @@ export function createEntrance(
   const rates = createRates(config);
   const isTrusted = proxyAddress.compile([...config.trustedProxies]);
   const addressOf = (request: IncomingMessage) => proxyAddress(request, isTrusted);
+  // As the counts of the rates: by the machine's time, whatever the server's clock shows.
+  const slots = createSignInSlots(rates, systemClock);
   /** Hashes of tokens that were good the last time, the latest last. */
   const proven = new Set<string>();
 
   const signIn = async (address: string, authorization: string | undefined, logger: Logger) => {
     const proof = hashToken(authorization?.trim().split(/ +/).at(-1) ?? '');
-    if (!proven.has(proof)) await rates.assertMaySignInFrom(address);
+    const slot = proven.has(proof) ? undefined : await slots.take(address);
+    let hasFailed = false;
     try {
       const principal = await services.signIn(authorization, address, logger);
       remember(proven, proof);
       return principal;
     } catch (error: unknown) {
-      if (error instanceof UnauthenticatedError) {
-        proven.delete(proof);
-        await rates.countFailedSignInFrom(address);
-      }
+      if (!(error instanceof UnauthenticatedError)) throw error;
+      proven.delete(proof);
+      // That the issuer is away tells nothing of the token.
+      hasFailed = !(error instanceof UncheckedSignInError);
+      if (slot?.isWatched) throw await rates.tooManyFailuresFrom(address);
+      if (slot === undefined && hasFailed) await rates.countFailedSignInFrom(address);
       throw error;
+    } finally {
+      await slot?.end(hasFailed);
     }
   };
 

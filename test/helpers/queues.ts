@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, type Clock } from '../../src/clock.js';
 import type { Database } from '../../src/database.js';
-import type { Bell } from '../../src/exports/bell.js';
+import type { Bell } from '../../src/bell.js';
 import type { Queue } from '../../src/exports/queue.js';
 import { createBossQueue } from '../../src/jobs/boss-queue.js';
 import { startBoss } from '../../src/jobs/boss.js';

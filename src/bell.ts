@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js';
+import type { Clock } from './clock.js';
 
 /** Wakes everybody who waits for something to change, and loses no ring between a look and a wait. */
 export interface Bell {
