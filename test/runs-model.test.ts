@@ -328,8 +328,6 @@ const LATE: Readonly<Record<string, readonly Step[]>> = {
 
 /** Moments of a run that takes somebody off the list: it looks for the list, sends one batch, and asks about it once. */
 const MOMENTS: Readonly<Record<string, Kill>> = {
-  'before it sends anything': { at: 'call', nth: 1 },
-  'when its request arrives': { at: 'request', nth: 2 },
   'when its batch is accepted': { at: 'accepted', nth: 1 },
   'when its request is answered': { at: 'call', nth: 2 },
   'when its batch is worked off': { at: 'processed', nth: 1 },
