@@ -1,10 +1,9 @@
 import { BadInputError } from './errors.js';
+import { hasVisibleCharacter } from './visible.js';
 
 const MAX_CHARACTERS = 200;
 /** Control characters, and halves of surrogate pairs, which no UTF-8 can hold. */
 const FORBIDDEN = /[\p{Cc}\p{Cs}]/u;
-/** Neither a space nor a mark that only steers how its neighbours are written. */
-const VISIBLE = /[^\p{Z}\p{Cf}]/u;
 
 /**
  * The text without the spaces, tabs and line breaks of ASCII around it; everything else stays as it is, since other kinds of
@@ -53,5 +52,5 @@ export function problemOfName(name: string): string | undefined {
   if (name === '') return 'it is empty';
   if (Array.from(name).length > MAX_CHARACTERS) return `it is longer than ${MAX_CHARACTERS} characters`;
   if (FORBIDDEN.test(name)) return 'it has a control character';
-  return VISIBLE.test(name) ? undefined : 'it has no character that can be seen';
+  return hasVisibleCharacter(name) ? undefined : 'it has no character that can be seen';
 }

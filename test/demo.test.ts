@@ -54,7 +54,7 @@ describe('npm run demo', () => {
       '12,no-at.example.com,,,',
       '13,zoë@example.com,Zoë,"two\nlines",',
       "14,o'hara@example.com,Sinéad,,",
-      '15,too,few',
+      '15,one,value,too,many,x',
       '16,quote"inside@example.com,,,',
       ',no-id@example.com,,,',
       '',

@@ -28,12 +28,15 @@ describe('an import that cannot be used', () => {
       'The name of column 2 ("") cannot be used: it is empty.',
     ],
     ['a header name of JavaScript', 'id,constructor\n', 'body', 'cannot be used: it is reserved.'],
-    ['a header with a control character', 'id,a\rb\n', 'body', 'cannot be used: it has a control character.'],
-    ['line ends of old Macs', 'id,a\r1,x\r', 'body', 'cannot be used: it has a control character.'],
+    [
+      'a header with a control character',
+      'id,a\x07b\n',
+      'body',
+      'cannot be used: it has a control character.',
+    ],
+    ['a header with a carriage return', 'id,a\rb\n', 'body', 'The header row has a carriage return in it'],
     ['a header name too long', `id,${'a'.repeat(201)}\n`, 'body', 'it is longer than 200 characters.'],
     ['too many columns', `id${',a'.repeat(201)}\n`, 'body', 'The header row has 202 columns'],
-    ['fields separated by semicolons', 'id;a\n1;x\n', 'body', 'The columns are separated by semicolons.'],
-    ['fields separated by tabs', 'id\ta\n1\tx\n', 'body', 'The columns are separated by tabs.'],
     ['a header with a stray quote', 'id,"a"b\n1,x\n', 'body', 'The header row cannot be read'],
     ['a header that is not UTF-8', Buffer.from('id,prénom\n1,x\n', 'latin1'), 'body', 'it is not UTF-8.'],
     ['an empty file', '', 'body', 'The body is empty.'],
@@ -138,7 +141,6 @@ describe('a line that cannot be used', () => {
     ['a value too long', `1,${'x'.repeat(10_001)}`, 'the value of "a" is longer than 10,000 characters'],
     ['a NUL byte', '1,x\0', 'it has a NUL byte'],
     ['bytes that are not UTF-8', Buffer.from('1,é', 'latin1'), 'it has bytes that are not UTF-8'],
-    ['too few fields', '1', 'it has 1 field, but the header row names 2'],
     ['too many fields', '1,x,y', 'it has 3 fields, but the header row names 2'],
   ])('is rejected with its number, and the others are stored: %s', async (_what, line, message) => {
     // More than one block. In the first line NUL means that the whole file is no text.

@@ -112,7 +112,16 @@ describe('a body that breaks off', () => {
     const body = new PassThrough();
     const importing = importProfiles(
       door.services,
-      { idColumn: 'id', segmentName: 'all', mode: 'merge', format: 'csv', gzip: false },
+      {
+        idColumn: 'id',
+        idAttribute: false,
+        columns: undefined,
+        shortRows: 'limit',
+        segmentName: 'all',
+        mode: 'merge',
+        format: 'csv',
+        gzip: false,
+      },
       body,
       stop.signal,
     );
@@ -133,7 +142,16 @@ describe('a body that breaks off', () => {
     await refuseRow(door.database, { table: 'profiles', id: 'p15000', message: 'disk is gone' });
     const importing = importProfiles(
       door.services,
-      { idColumn: 'id', segmentName: 'all', mode: 'merge', format: 'csv', gzip: false },
+      {
+        idColumn: 'id',
+        idAttribute: false,
+        columns: undefined,
+        shortRows: 'limit',
+        segmentName: 'all',
+        mode: 'merge',
+        format: 'csv',
+        gzip: false,
+      },
       Readable.from([Buffer.from(`id,a\n${rows(0, ROWS)}\n`)]),
     );
     await expect(importing).rejects.toThrow('disk is gone');

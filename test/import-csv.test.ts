@@ -51,9 +51,9 @@ describe('an import of CSV', () => {
   });
 
   it('counts lines from the header, also behind records of several lines and empty lines', async () => {
-    const { report } = await door.put('id,a\n1,"x\ny\nz"\n\n2\n3,ok\r\n"4","5","6"\n');
+    const { report } = await door.put('id,a\n1,"x\ny\nz"\n\n2,x,y\n3,ok\r\n"4","5","6"\n');
     expect(report.errors).toEqual([
-      { line: 6, message: 'it has 1 field, but the header row names 2' },
+      { line: 6, message: 'it has 3 fields, but the header row names 2' },
       { line: 8, message: 'it has 3 fields, but the header row names 2' },
     ]);
     expect(Object.keys(await door.profiles())).toEqual(['1', '3']);
@@ -69,7 +69,7 @@ describe('an import of CSV', () => {
   });
 
   it('reports the first hundred bad lines, and counts them all', async () => {
-    const { report } = await door.put(`id,a\n${'x\n'.repeat(150)}1,fine\n`);
+    const { report } = await door.put(`id,a\n${'x,y,z\n'.repeat(150)}1,fine\n`);
     expect(report).toMatchObject({ received: 151, stored: 1, rejected: 150 });
     expect(report.errors).toHaveLength(100);
     expect(report.errors.at(-1)?.line).toBe(101);

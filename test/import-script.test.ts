@@ -9,7 +9,7 @@ import { lineOf, runScript, startScript } from './helpers/script.js';
 import { startSluice, temporaryFolder, type Sluice } from './helpers/sluice.js';
 import { startStub } from './helpers/stub-destination.js';
 
-const CSV = 'id,email\n1,ann@example.com\n2,bob@example.com\n3\n';
+const CSV = 'id,email\n1,ann@example.com\n2,bob@example.com\n3,c@example.com,x\n';
 
 describe('npm run import', () => {
   let sluice: Sluice;
@@ -36,12 +36,30 @@ describe('npm run import', () => {
     const { code, output, errors } = await importOf('a.csv', CSV, '--id', 'id', '--segment', 'Readers');
     expect(output).toContain('sending 100 %');
     expect(output).toMatch(/lines +3\n +stored +2 .*\n +known already +0\n +rejected +1\n/);
-    expect(output).toContain('line 4: it has 1 field, but the header row names 2');
+    expect(output).toContain('line 4: it has 3 fields, but the header row names 2');
     expect({ code, errors, members: await membersOf('Readers') }).toEqual({
       code: 0,
       errors: '',
       members: 2,
     });
+  });
+
+  it('passes on which columns are read, that the id is an attribute, and that rows may be short', async () => {
+    const file = 'Email,Name,Note,Tags\nann@x.com,Ann,secret\nbob@x.com,Bob\n';
+    const flags = ['--id', 'Email', '--id-attribute', '--columns', 'Name,Tags', '--short', 'pad'];
+    const { code, output } = await importOf('s.csv', file, ...flags, '--json');
+    expect(JSON.parse(output)).toMatchObject({ stored: 2, errors: [] });
+    expect(code).toBe(0);
+    const { profileAttributes } = await sluice.query<{
+      profileAttributes: { name: string; filled: number; sample: string | null }[];
+    }>('{ profileAttributes { name filled sample } }');
+    expect(profileAttributes).toEqual(
+      expect.arrayContaining([
+        { name: 'Email', filled: 2, sample: 'ann@x.com' },
+        { name: 'Name', filled: 2, sample: 'Ann' },
+      ]),
+    );
+    expect(profileAttributes.map(({ name }) => name)).not.toContain('Note');
   });
 
   it('answers programs with one JSON object', async () => {
@@ -87,10 +105,10 @@ describe('npm run import', () => {
   });
 
   it('says why a file is refused, and what of it is stored', async () => {
-    const { code, errors } = await importOf('d.csv', 'id,z\nd1,1\nd2\nd3,"open\n', '--id', 'id');
+    const { code, errors } = await importOf('d.csv', 'id,z\nd1,1\nd2,1,1\nd3,"open\n', '--id', 'id');
     expect(errors).toContain('✘ The record that starts on line 4 has a quote that is not closed');
     expect(errors).toContain('1 stored, 0 known already, 1 rejected');
-    expect(errors).toContain('    line 3: it has 1 field');
+    expect(errors).toContain('    line 3: it has 3 fields');
     expect(code).toBe(1);
     const json = await importOf('e.csv', 'id,z\n', '--id', 'key', '--json');
     expect(JSON.parse(json.output)).toMatchObject({
@@ -142,6 +160,7 @@ describe('npm run import', () => {
     [['-', '--id', 'id'], '--format csv or --format ndjson'],
     [['a.csv', '--id', 'id', '--format', 'xml'], '--format is csv or ndjson, not "xml"'],
     [['a.csv', '--id', 'id', '--mode', 'drop'], '--mode is merge or replace, not "drop"'],
+    [['a.csv', '--id', 'id', '--short', 'drop'], '--short is pad, not "drop"'],
     [['a.csv', '--id', 'id', '--segmnet', 'x'], '--segmnet'],
   ])('refuses %j', (args, message) => {
     expect(() => readOptions(args)).toThrow(UsageError);

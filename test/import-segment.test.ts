@@ -46,7 +46,7 @@ describe('an import into a segment', () => {
     await put('id,a,b\nfew,x,y\nquote,x,y\nbytes,x,y\nlong,x,y\nleaver,x,y\n');
     const { report } = await door.put(
       Buffer.from(
-        `id,a,b\nfew,x\nquote,"x"x,y\nbytes,\xe9,y\nlong,x,${'y'.repeat(10_001)}\nstranger,x\n,x,y\nnew,x,y\n`,
+        `id,a,b\nfew,x,y,z\nquote,"x"x,y\nbytes,\xe9,y\nlong,x,${'y'.repeat(10_001)}\nstranger,x,y,z\n,x,y\nnew,x,y\n`,
         'latin1',
       ),
       { query: 'id=id&segment=all' },

@@ -81,7 +81,7 @@ describe('a stray quote in an import of CSV', () => {
     ['a nickname in quotes', '2,p2@x.com,Jo "Joe" N'],
     ['two fields with quotes', '2,"p2"@x.com,"N"2'],
   ])('on one line costs that line alone: %s', async (_what, line) => {
-    const { status, report } = await put(file(line, '3,p3@x.com,"N, 3"', '4,p4@x.com,N4', '', '5'));
+    const { status, report } = await put(file(line, '3,p3@x.com,"N, 3"', '4,p4@x.com,N4', '', '5,a,b,c'));
     expect(status).toBe(200);
     expect(report).toMatchObject({ received: 5, stored: 1, unchanged: 2, rejected: 2, removed: 0 });
     expect(report.errors.map((error) => error.line)).toEqual([3, 7]);
@@ -95,12 +95,12 @@ describe('a stray quote in an import of CSV', () => {
         '2,"p2@x.com","a\nb\r\n\n""c"", d"',
         '3,p3@x.com,""',
         '4,p4@x.com,"""\n"""',
-        '5,p5@x.com',
+        '5,a,b,c',
         '6,p6@x.com,"x"',
       ),
     );
     expect(status).toBe(200);
-    expect(report.errors).toEqual([{ line: 10, message: 'it has 2 fields, but the header row names 3' }]);
+    expect(report.errors).toEqual([{ line: 10, message: 'it has 4 fields, but the header row names 3' }]);
     const profiles = await door.profiles();
     expect(profiles['2']).toEqual({ email: 'p2@x.com', name: 'a\nb\r\n\n"c", d' });
     expect(profiles['4']).toEqual({ email: 'p4@x.com', name: '"\n"' });
@@ -123,10 +123,9 @@ describe('a line whose id cannot be read', () => {
     ['text behind the quoted id', 'id,a', '"2"x,y'],
     ['a quote in front of the id', 'a,id', '5" pipe,2'],
     ['a value too many in front of the id', 'a,id', 'y,y,2'],
-    ['a value too few in front of the id', 'a,b,id', 'y,2'],
     ['an id with a control character', 'id,a', '2\u0007,y'],
   ])('removes nobody from the segment, and the report says so: %s', async (_what, header, line) => {
-    const first = header === 'id,a' ? '1,x' : header === 'a,id' ? 'x,1' : 'x,x,1';
+    const first = header === 'id,a' ? '1,x' : 'x,1';
     const { status, report } = await door.put(`${header}\n${first}\n${line}\n`, {
       query: 'id=id&segment=all',
     });

@@ -129,6 +129,7 @@ describe('attributes', () => {
     ['firstname', 'Did you mean "first_name"?'],
     ['EMAIL', 'Did you mean "email"?'],
     ['zip', 'Import profiles with this attribute first'],
+    ['customer_no', 'the column that holds the ids, import the file again with idAttribute=true'],
   ])('that do not exist (%s) are refused with what may have been meant', async (name, remedy) => {
     await expect(
       assertAttributesExist(door.services, ['email', name], 'mapping.email'),

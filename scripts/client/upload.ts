@@ -17,6 +17,9 @@ export interface UploadOptions {
   readonly idColumn: string;
   readonly segment?: string | undefined;
   readonly mode?: string | undefined;
+  readonly idAttribute?: boolean | undefined;
+  readonly columns?: string | undefined;
+  readonly short?: string | undefined;
   readonly format: Format;
   readonly gzip: boolean;
   /** Called with the bytes handed over so far. */
@@ -62,10 +65,11 @@ export async function uploadProfiles(
 ): Promise<ImportReport> {
   // A request that is aborted before it begins never lets go of its pipeline.
   signal.throwIfAborted();
-  const { idColumn, segment, mode, format, gzip, onBytes } = options;
+  const { idColumn, segment, mode, idAttribute, columns, short, format, gzip, onBytes } = options;
   const url = new URL('profiles', withSlash(server.url));
-  for (const [name, value] of Object.entries({ id: idColumn, segment, mode })) {
-    if (value !== undefined) url.searchParams.set(name, value);
+  const parameters = { id: idColumn, segment, mode, idAttribute, columns, short };
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined) url.searchParams.set(name, String(value));
   }
   const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
     method: 'PUT',

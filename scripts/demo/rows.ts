@@ -26,9 +26,7 @@ const UNSTORABLE = /[\0\p{Cs}]/u;
 /** The columns in the order in which they first come. */
 export async function columnsOf(file: ProfilesFile): Promise<string[]> {
   if (file.format === 'csv') {
-    for await (const { fields } of tellingWhy(csvRecords(file))) {
-      return fields.map((field) => field.toString().trim());
-    }
+    for await (const { fields } of tellingWhy(csvRecords(file))) return namesOf(fields);
     return [];
   }
   const names = new Set<string>();
@@ -91,12 +89,27 @@ async function* csvRows(file: ProfilesFile): AsyncGenerator<Row> {
   let names: string[] | undefined;
   for await (const { fields, isBroken } of csvRecords(file)) {
     if (names === undefined) {
-      names = fields.map((field) => field.toString().trim());
+      names = namesOf(fields);
       continue;
     }
-    const isWhole = !isBroken && fields.length === names.length && fields.every((field) => isUtf8(field));
-    yield isWhole ? new Map(names.map((name, index) => [name, fields[index]?.toString() ?? ''])) : null;
+    const values = fields.map((field) => field.toString());
+    if (!isBroken && values.every(isBlank)) continue;
+    const width = names.length;
+    const isWhole = !isBroken && values.slice(width).every(isBlank) && fields.every((field) => isUtf8(field));
+    // Of a row with fewer fields the last columns are not named.
+    const named = names.slice(0, values.length);
+    yield isWhole ? new Map(named.map((name, index) => [name, values[index] ?? ''])) : null;
   }
+}
+
+/** Spreadsheets write empty columns at the end. */
+function namesOf(fields: readonly Buffer[]): string[] {
+  const names = fields.map((field) => field.toString().trim());
+  return names.slice(0, names.findLastIndex((name) => name !== '') + 1);
+}
+
+function isBlank(value: string): boolean {
+  return value.trim() === '';
 }
 
 async function* ndjsonRows(file: ProfilesFile): AsyncGenerator<Row> {

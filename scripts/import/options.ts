@@ -10,6 +10,9 @@ export const USAGE = `Sends a file of profiles to a running Sluice.
   FILE             .csv (with a header row), .ndjson or .jsonl (an object a line), each also with .gz; - is standard input
   --id COLUMN      the column, or key, that holds the id of each profile
   --segment NAME   the static segment that is to hold exactly the profiles of this file; made if there is none
+  --id-attribute   keeps the id also as an attribute, under the name of its column: needed where the id is the e-mail address
+  --columns NAMES  the columns to read besides the id, as a line of CSV; the others are ignored (default: all)
+  --short pad      takes any number of CSV rows whose last fields are missing; by default more than 1 % of them is an error
   --mode MODE      merge keeps attributes that a line does not name (default), replace drops them
   --format FORMAT  csv or ndjson, where the name of the file does not say it
   --url URL        where the server is (default: SLUICE_URL, else http://127.0.0.1:4000)
@@ -29,6 +32,9 @@ export interface ImportOptions {
   readonly idColumn: string;
   readonly segment: string | undefined;
   readonly mode: string | undefined;
+  readonly idAttribute: boolean | undefined;
+  readonly columns: string | undefined;
+  readonly short: string | undefined;
   readonly format: Format;
   readonly gzip: boolean;
   readonly url: string | undefined;
@@ -42,6 +48,9 @@ export function readOptions(args: readonly string[]): ImportOptions | 'help' {
     id: { type: 'string' },
     segment: { type: 'string' },
     mode: { type: 'string' },
+    'id-attribute': { type: 'boolean' },
+    columns: { type: 'string' },
+    short: { type: 'string' },
     format: { type: 'string' },
     url: { type: 'string' },
     token: { type: 'string' },
@@ -55,12 +64,26 @@ export function readOptions(args: readonly string[]): ImportOptions | 'help' {
   const idColumn = values.id?.trim() ?? '';
   if (idColumn === '')
     throw new UsageError('--id COLUMN is needed: the column that holds the id of each profile.');
-  const { segment, mode, url, token } = values;
+  const { segment, mode, columns, short, url, token } = values;
+  const idAttribute = values['id-attribute'];
+  if (short !== undefined && short !== 'pad') throw new UsageError(`--short is pad, not "${short}".`);
   if (mode !== undefined && mode !== 'merge' && mode !== 'replace') {
     throw new UsageError(`--mode is merge or replace, not "${mode}".`);
   }
   const kind = kindOf(path, readFormat(values.format));
-  return { path, idColumn, segment, mode, ...kind, url, token, json: values.json ?? false };
+  return {
+    path,
+    idColumn,
+    segment,
+    mode,
+    idAttribute,
+    columns,
+    short,
+    ...kind,
+    url,
+    token,
+    json: values.json ?? false,
+  };
 }
 
 /** @throws {UsageError} if the text is no address of a web server. */

@@ -4,6 +4,9 @@ import { BadInputError } from '../errors.js';
 import { nearestOf } from '../nearest.js';
 import { quote } from './rules.js';
 
+const ID_COLUMN =
+  'If it is the column that holds the ids, import the file again with idAttribute=true (import: --id-attribute).';
+
 interface AttributeServices {
   readonly database: Database;
 }
@@ -30,7 +33,7 @@ export async function assertAttributesExist(
     field,
     `No profile has an attribute named ${quote(missing)}.`,
     nearest === undefined
-      ? 'Import profiles with this attribute first, or name one of profileAttributes.'
-      : `Did you mean ${quote(nearest)}? profileAttributes lists them all.`,
+      ? `Import profiles with this attribute first, or name one of profileAttributes. ${ID_COLUMN}`
+      : `Did you mean ${quote(nearest)}? profileAttributes lists them all. ${ID_COLUMN}`,
   );
 }

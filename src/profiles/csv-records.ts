@@ -12,7 +12,7 @@ export interface CsvRecord {
 }
 
 /**
- * Splits CSV text into records by RFC 4180: commas, CRLF or LF, quoted fields with commas, line ends and doubled quotes.
+ * Splits CSV text into records by RFC 4180: CRLF or LF, quoted fields with delimiters, line ends and doubled quotes.
  * Empty lines are passed over. Spaces belong to their field.
  *
  * A record that breaks the rules of quoting is given up. It is still read to its end, so that the inside of a quoted
@@ -20,9 +20,19 @@ export interface CsvRecord {
  * must trust nothing from there on. (See docs/adr/020 for why this is no library.)
  */
 export class CsvRecords {
-  private line = 1;
+  private line: number;
+  private readonly delimiter: string;
   /** A record whose quoted field still waits for its end. */
   private open = '';
+
+  /**
+   * @param options.delimiter one character, a comma by the standard.
+   * @param options.line the number of the first line that is read.
+   */
+  constructor({ delimiter = ',', line = 1 } = {}) {
+    this.delimiter = delimiter;
+    this.line = line;
+  }
 
   /** @param text whole lines: it ends with a line feed, and so does every record. */
   read(text: string): CsvRecord[] {
@@ -35,7 +45,7 @@ export class CsvRecords {
     const input = this.open + text;
     if (!input.includes('"')) return this.readPlain(input);
     const records: CsvRecord[] = [];
-    const scan: Scan = { input, at: 0, comma: -1, lineFeed: -1 };
+    const scan: Scan = { input, delimiter: this.delimiter, at: 0, next: -1, lineFeed: -1 };
     while (scan.at < input.length) {
       const start = scan.at;
       const record = readRecord(scan);
@@ -65,7 +75,8 @@ export class CsvRecords {
     lines.pop();
     for (const text of lines) {
       const record = withoutReturn(text);
-      if (record !== '') records.push({ line: this.line, spansLines: false, fields: record.split(',') });
+      if (record !== '')
+        records.push({ line: this.line, spansLines: false, fields: record.split(this.delimiter) });
       this.line += 1;
     }
     return records;
@@ -79,11 +90,12 @@ export class CsvRecords {
   }
 }
 
-/** Where reading is, and the next comma and line feed from there on: each is looked for once. */
+/** Where reading is, and the next delimiter and line feed from there on: each is looked for once. */
 interface Scan {
   readonly input: string;
+  readonly delimiter: string;
   at: number;
-  comma: number;
+  next: number;
   lineFeed: number;
 }
 
@@ -101,11 +113,11 @@ function readRecord(scan: Scan): ReadRecord | undefined {
     if (isQuoted && close === -1) return undefined;
     if (isQuoted) scan.at = close + 1;
     lookAhead(scan);
-    const isLast = scan.lineFeed < scan.comma;
-    const end = isLast ? scan.lineFeed : scan.comma;
+    const isLast = scan.lineFeed < scan.next;
+    const end = isLast ? scan.lineFeed : scan.next;
     const rest = isLast ? withoutReturn(input.slice(scan.at, end)) : input.slice(scan.at, end);
     scan.at = end + 1;
-    // Only a comma or a line end may follow a closing quote.
+    // Only a delimiter or a line end may follow a closing quote.
     if (isQuoted && rest !== '') problem ??= 'there is text behind a closing quote';
     if (!isQuoted && rest.includes('"')) problem ??= 'there is a quote in a field that is not quoted';
     if (problem === undefined) {
@@ -116,7 +128,7 @@ function readRecord(scan: Scan): ReadRecord | undefined {
 }
 
 function lookAhead(scan: Scan): void {
-  if (scan.comma < scan.at) scan.comma = indexOrEnd(scan.input, ',', scan.at);
+  if (scan.next < scan.at) scan.next = indexOrEnd(scan.input, scan.delimiter, scan.at);
   if (scan.lineFeed < scan.at) scan.lineFeed = indexOrEnd(scan.input, '\n', scan.at);
 }
 

@@ -5,7 +5,7 @@ import type { Logger } from '../logger.js';
 import { parseName, trimAscii } from '../names.js';
 import { openBody } from './body.js';
 import { BrokenBodyError } from './broken-body-error.js';
-import { csvRowReader } from './csv-rows.js';
+import { csvRowReader, type ShortRows } from './csv-rows.js';
 import {
   beginGeneration,
   keepAlive,
@@ -15,9 +15,10 @@ import {
 } from './generations.js';
 import { IncompleteImportError, type ImportReport } from './import-report.js';
 import { ImportWriter } from './import-writer.js';
+import { withLineFeeds } from './line-ends.js';
 import type { ImportMode } from './merge.js';
 import { ndjsonRowReader } from './ndjson-rows.js';
-import { quote } from './rules.js';
+import { problemOfAttributeName, quote } from './rules.js';
 import { findSegmentNamed, refuseToFillDynamic } from './segments.js';
 import type { FillingSegment } from './store-batch.js';
 import { swapGeneration } from './swap.js';
@@ -31,8 +32,14 @@ export interface ImportServices extends GenerationServices {
 }
 
 export interface ImportOptions {
-  /** The column, or key, that holds the profile's id. It is no attribute. */
+  /** The column, or key, that holds the profile's id. */
   readonly idColumn: string;
+  /** Whether the id is also an attribute, under the name of its column. */
+  readonly idAttribute: boolean;
+  /** The columns, or keys, to read besides the id; undefined: all. */
+  readonly columns: readonly string[] | undefined;
+  /** What becomes of CSV rows with fewer fields than the header row names. */
+  readonly shortRows: ShortRows;
   /** The static segment that is to hold exactly the profiles of this file. */
   readonly segmentName?: string | undefined;
   readonly mode: ImportMode;
@@ -61,8 +68,18 @@ export async function importProfiles(
       'Name the column that holds the ids.',
     );
   }
-  const reader = options.format === 'csv' ? csvRowReader(idColumn) : ndjsonRowReader(idColumn);
-  const blocks = textBlocks(openBody(body, options.gzip, signal));
+  const nameProblem = options.idAttribute ? problemOfAttributeName(idColumn) : undefined;
+  if (nameProblem !== undefined) {
+    throw new BadInputError(
+      'idAttribute',
+      `The id cannot be an attribute under the name ${quote(idColumn)}: ${nameProblem}.`,
+      'Give the column that holds the ids another name, or leave out idAttribute.',
+    );
+  }
+  const columns = options.columns?.map(trimAscii);
+  const readerOptions = { ...options, idColumn, columns };
+  const reader = options.format === 'csv' ? csvRowReader(readerOptions) : ndjsonRowReader(readerOptions);
+  const blocks = textBlocks(withLineFeeds(openBody(body, options.gzip, signal)));
 
   const storeAll = async (writer: ImportWriter): Promise<void> => {
     let broken: BrokenBodyError | undefined;

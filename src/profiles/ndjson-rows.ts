@@ -1,6 +1,7 @@
 import type { Attributes } from '../entities/profile.js';
 import { BadInputError } from '../errors.js';
 import { trimAscii } from '../names.js';
+import { looksOf } from '../visible.js';
 import type { Row, RowReader } from './row.js';
 import {
   isUnstorable,
@@ -11,9 +12,20 @@ import {
   quote,
 } from './rules.js';
 
+export interface NdjsonOptions {
+  /** The key of the id. */
+  readonly idColumn: string;
+  /** The keys to read besides the id; undefined: all. */
+  readonly columns: readonly string[] | undefined;
+  /** Whether the id is also an attribute, under its key. */
+  readonly idAttribute: boolean;
+}
+
 /** Understands newline-delimited JSON: one object a line, its keys the names of attributes. Empty lines are passed over. */
-export function ndjsonRowReader(idColumn: string): RowReader {
-  const names = new AttributeNames();
+export function ndjsonRowReader(options: NdjsonOptions): RowReader {
+  const { idColumn, idAttribute } = options;
+  const columns = options.columns && new Set(options.columns);
+  const context = { idColumn, columns, idAttribute, names: new AttributeNames() };
   let line = 0;
   let empty = true;
 
@@ -26,7 +38,7 @@ export function ndjsonRowReader(idColumn: string): RowReader {
         line += 1;
         if (written.trim() === '') continue;
         empty = false;
-        rows.push(readLine(written, { line, idColumn, names, suspect }));
+        rows.push(readLine(written, { ...context, line, suspect }));
       }
       return rows;
     },
@@ -43,11 +55,14 @@ export function ndjsonRowReader(idColumn: string): RowReader {
 interface Context {
   readonly line: number;
   readonly idColumn: string;
+  readonly columns: ReadonlySet<string> | undefined;
+  readonly idAttribute: boolean;
   readonly names: AttributeNames;
   readonly suspect: boolean;
 }
 
-function readLine(written: string, { line, idColumn, names, suspect }: Context): Row {
+function readLine(written: string, context: Context): Row {
+  const { line, idColumn, columns, idAttribute, names, suspect } = context;
   let id: string | undefined;
   // Until the line was understood.
   let hasUnreadableId = true;
@@ -56,7 +71,8 @@ function readLine(written: string, { line, idColumn, names, suspect }: Context):
   const parsed = parseObject(written);
   if (typeof parsed === 'string') return refuse(parsed);
   const attributes: Attributes = {};
-  let idProblem: string | undefined = `it has no ${quote(idColumn)}`;
+  let hasIdKey = false;
+  let idProblem: string | undefined;
   hasUnreadableId = false;
   let problem: string | undefined;
   // The whole line is read even if some value is bad: the id may come behind it.
@@ -64,12 +80,14 @@ function readLine(written: string, { line, idColumn, names, suspect }: Context):
     const name = names.get(key);
     const text = textOf(value);
     if (name.text === idColumn) {
+      hasIdKey = true;
       idProblem =
         text === undefined ? 'the id is not a text or an exact number' : problemOfId(trimAscii(text));
       if (idProblem === undefined && !(suspect && text?.includes('\ufffd'))) id = text && trimAscii(text);
       hasUnreadableId = id === undefined && (text === undefined || trimAscii(text) !== '');
-    } else if (name.problem !== undefined)
-      problem ??= `the name ${quote(key)} cannot be used: ${name.problem}`;
+      if (idAttribute && id !== undefined) attributes[idColumn] = id;
+    } else if (columns !== undefined && !columns.has(name.text)) continue;
+    else if (name.problem !== undefined) problem ??= `the name ${quote(key)} cannot be used: ${name.problem}`;
     else if (text === undefined) problem ??= describeBadValue(name.text, value);
     else if (name.text in attributes) problem ??= `it names ${quote(name.text)} twice`;
     else {
@@ -79,6 +97,7 @@ function readLine(written: string, { line, idColumn, names, suspect }: Context):
     }
   }
   if (suspect && written.includes('\ufffd')) return refuse('it has bytes that are not UTF-8');
+  if (!hasIdKey) return refuse(describeMissingId(idColumn, Object.keys(parsed)));
   if (idProblem !== undefined) return refuse(idProblem);
   if (Object.keys(attributes).length > MAX_ATTRIBUTES) {
     problem ??= `it names more than ${MAX_ATTRIBUTES} attributes`;
@@ -108,6 +127,13 @@ function textOf(value: unknown): string | undefined {
   // Beyond 2^53 JSON.parse has already changed the digits, and 1e400 has become Infinity.
   if (typeof value !== 'number' || !Number.isFinite(value)) return undefined;
   return Number.isSafeInteger(value) || !Number.isInteger(value) ? String(value) : undefined;
+}
+
+function describeMissingId(idColumn: string, keys: readonly string[]): string {
+  const looks = looksOf(idColumn);
+  const lookalike = keys.find((key) => looksOf(key) === looks);
+  const but = lookalike === undefined ? '' : `, but ${quote(lookalike)}, which looks like it`;
+  return `it has no ${quote(idColumn)}${but}`;
 }
 
 function describeBadValue(name: string, value: unknown): string {

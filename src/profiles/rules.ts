@@ -1,4 +1,5 @@
 import { problemOfName } from '../names.js';
+import { showInvisible } from '../visible.js';
 
 /**
  * What ids, names and values have to keep to. Every check answers what is wrong, as the second half of a sentence, or
@@ -39,7 +40,8 @@ export function isUnstorable(text: string): boolean {
   return UNSTORABLE.test(text);
 }
 
-/** A name as messages show it: in quotes, shortened, on one line. */
+/** A name as messages show it: in quotes, shortened, on one line, with characters that cannot be seen by their names. */
 export function quote(name: string): string {
-  return JSON.stringify(name.length > 50 ? `${name.slice(0, 50)}…` : name);
+  const shown = `${name.slice(0, 50).toWellFormed()}${name.length > 50 ? '…' : ''}`;
+  return JSON.stringify(showInvisible(shown));
 }

@@ -7,6 +7,8 @@ export interface TextBlock {
   readonly text: string;
   /** Some byte is not UTF-8 (U+FFFD stands in its place) or is NUL: the lines that have it cannot be taken. */
   readonly suspect: boolean;
+  /** The body ended without a line feed: its last line may not be whole. */
+  readonly isCutOff: boolean;
 }
 
 /** A line, and a record of several lines, must fit: 200 values of 10,000 characters, of four bytes at worst. */
@@ -62,12 +64,14 @@ class OpenLine {
 function readBlock(bytes: Uint8Array): TextBlock {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
   const suspect = !isUtf8(bytes) || text.includes('\0');
-  return { text: text.endsWith('\n') ? text : `${text}\n`, suspect };
+  const isCutOff = !text.endsWith('\n');
+  return { text: isCutOff ? `${text}\n` : text, suspect, isCutOff };
 }
 
-/** Recognises what is often sent by mistake, and drops the byte order mark of UTF-8. */
+/** Recognises what is often sent by mistake, and drops byte order marks of UTF-8: some programs put one in front of another. */
 function checkBeginning(bytes: Uint8Array): Uint8Array {
-  const starts = (...marks: number[]) => marks.every((mark, index) => bytes[index] === mark);
+  let from = 0;
+  const starts = (...marks: number[]) => marks.every((mark, index) => bytes[from + index] === mark);
   if (bytes.length === 0) {
     throw new BadInputError(
       'body',
@@ -94,5 +98,6 @@ function checkBeginning(bytes: Uint8Array): Uint8Array {
       'Save the file as CSV or NDJSON in UTF-8 and send it again.',
     );
   }
-  return starts(0xef, 0xbb, 0xbf) ? bytes.subarray(3) : bytes;
+  while (starts(0xef, 0xbb, 0xbf)) from += 3;
+  return bytes.subarray(from);
 }

@@ -2,13 +2,14 @@ import { MIMEType } from 'node:util';
 import type { Request, RequestHandler } from 'express';
 import { NO_SUBJECT, record, type SignedInActor } from '../audit/record.js';
 import { BadInputError, describeError, SluiceError } from '../errors.js';
+import { CsvRecords } from '../profiles/csv-records.js';
 import { importProfiles, type ImportOptions, type ImportServices } from '../profiles/import.js';
 import { IncompleteImportError, type ImportReport } from '../profiles/import-report.js';
 import { NOTES_LANE } from '../lanes.js';
 import { answerFailure, type FailureAnswer } from './error-format.js';
 import type { Requests } from './requests.js';
 
-const PARAMETERS = ['id', 'segment', 'mode'];
+const PARAMETERS = ['id', 'segment', 'mode', 'idAttribute', 'columns', 'short'];
 const FORMATS = new Map<string, ImportOptions['format']>([
   ['text/csv', 'csv'],
   ['application/x-ndjson', 'ndjson'],
@@ -17,7 +18,7 @@ const FORMATS = new Map<string, ImportOptions['format']>([
 const KIND_OF_BODY = ['content-type', 'content-encoding'];
 
 /**
- * `PUT /profiles?id=COLUMN[&segment=NAME][&mode=merge|replace]`: imports the body and answers an ImportReport. Failures
+ * `PUT /profiles?id=COLUMN`, with the parameters of `PARAMETERS`: imports the body and answers an ImportReport. Failures
  * answer `{errors: [{message, extensions: {code, remedy, field, report}}]}` like everywhere; the report says what was
  * stored before the body broke off. Whoever gets here has been let in by the handler in front.
  */
@@ -90,7 +91,7 @@ function readOptions(request: Request): ImportOptions {
       throw new BadInputError(
         name,
         `There is no parameter "${name}".`,
-        'The parameters are id, segment and mode.',
+        `The parameters are ${PARAMETERS.slice(0, -1).join(', ')} and ${PARAMETERS.at(-1) ?? ''}.`,
       );
     }
   }
@@ -106,8 +107,19 @@ function readOptions(request: Request): ImportOptions {
   if (mode !== 'merge' && mode !== 'replace') {
     throw new BadInputError('mode', `There is no mode "${mode}".`, 'Use mode=merge or mode=replace.');
   }
+  const short = readParameter(request, 'short') ?? 'limit';
+  if (short !== 'limit' && short !== 'pad') {
+    throw new BadInputError(
+      'short',
+      `There is no way "${short}" to take short rows.`,
+      'Use short=pad, or leave it out.',
+    );
+  }
   return {
     idColumn,
+    idAttribute: readFlag(request, 'idAttribute'),
+    columns: readColumns(readParameter(request, 'columns')),
+    shortRows: short,
     segmentName: readParameter(request, 'segment'),
     mode,
     format: readFormat(request.headers['content-type']),
@@ -119,6 +131,24 @@ function readParameter(request: Request, name: string): string | undefined {
   const value = request.query[name];
   if (value === undefined || typeof value === 'string') return value;
   throw new BadInputError(name, `The parameter ${name} is given more than once.`, 'Give it once.');
+}
+
+function readFlag(request: Request, name: string): boolean {
+  const value = readParameter(request, name) ?? 'false';
+  if (value === 'true' || value === 'false') return value === 'true';
+  throw new BadInputError(name, `The parameter ${name} is "${value}".`, `Use ${name}=true or ${name}=false.`);
+}
+
+/** The names of columns, as a line of CSV. */
+function readColumns(text: string | undefined): string[] | undefined {
+  if (text === undefined) return undefined;
+  const [record, ...others] = new CsvRecords().read(`${text}\n`);
+  if (record?.problem === undefined && record !== undefined && others.length === 0) return record.fields;
+  throw new BadInputError(
+    'columns',
+    'The names of columns cannot be read.',
+    'Write them as a line of CSV: columns=email,first_name; a name with a comma in quotes.',
+  );
 }
 
 function readFormat(header: string | undefined): ImportOptions['format'] {
