@@ -1,4 +1,5 @@
 import { domainToASCII } from 'node:url';
+import { invisibleIn, nameOf } from './visible.js';
 
 const NON_ASCII = /[^\0-\x7f]/;
 /** ASCII that no domain name contains. `domainToASCII` would read some of it as the end of the name, or as an escape. */
@@ -23,6 +24,17 @@ export function withAsciiDomain(email: string): string | undefined {
   if (!NON_ASCII.test(domain)) return email;
   const ascii = NOT_IN_A_DOMAIN.test(domain) ? '' : domainToASCII(domain);
   return ascii === '' ? undefined : email.slice(0, at) + ascii;
+}
+
+/**
+ * What is wrong with the characters of the address, as a sentence; undefined: nothing. A character that nobody can see, in the
+ * middle of an address, comes from copying it: the address without it may be somebody else's.
+ */
+export function problemOfCharacters(email: string): string | undefined {
+  const character = invisibleIn(email);
+  if (character === undefined) return undefined;
+  if (character === ' ') return 'An e-mail address has no spaces in it.';
+  return `An e-mail address has no invisible characters in it; this one has ${nameOf(character)}.`;
 }
 
 /** The key by which two addresses are the same. Keys are compared in JavaScript or by their bytes, never by SQL's `lower()`. */

@@ -57,6 +57,19 @@ describe('the rules for e-mail addresses', () => {
     expect(emailProblem(email)).toMatch(/\.$/);
   });
 
+  it.each([
+    0x00, 0x1b, 0x7f, 0x85, 0xa0, 0xad, 0x34f, 0x600, 0x61c, 0x115f, 0x1680, 0x17b4, 0x180b, 0x180e, 0x2007,
+    0x200b, 0x200d, 0x200f, 0x2028, 0x202e, 0x2060, 0x2064, 0x2069, 0x206f, 0x2800, 0x3000, 0x3164, 0xfe0f,
+    0xfeff, 0xffa0, 0xfff9, 0x110bd, 0x1d173, 0xe0001, 0xe0061, 0xe0100,
+  ])('refuses an address with the character %i anywhere, and names it', (code) => {
+    const character = String.fromCodePoint(code);
+    const name = `U+${code.toString(16).toUpperCase().padStart(4, '0')}`;
+    for (const email of ['?ana@example.com', 'an?a@example.com', 'ana@exam?ple.com', 'ana@example.com?'])
+      expect(emailProblem(email.replace('?', character))).toBe(
+        `An e-mail address has no invisible characters in it; this one has ${name}.`,
+      );
+  });
+
   it.each(Array.from('"(),:;<>[\\]'))('refuses a %s', (character) => {
     expect(emailProblem(`an${character}a@example.com`)).toMatch(/\.$/);
   });

@@ -94,6 +94,7 @@ describe('users', () => {
     [{ email: 'nobody' }, 'email'],
     [{ email: `${'x'.repeat(250)}@example.com` }, 'email'],
     [{ email: 'a b@example.com' }, 'email'],
+    [{ email: 'an\u200bn@example.com' }, 'email'],
   ])('are refused with %j, by the name of the field', async (wrong, field) => {
     await using sluice = await startSluice();
     const refusal = await refusalOf(create(sluice, { displayName: 'Ann', role: 'VIEWER', ...wrong }));

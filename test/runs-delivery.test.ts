@@ -126,6 +126,26 @@ describe('who is not sent', () => {
     expect(details).toContain('The attribute email is empty.');
   });
 
+  it('is told which character of an address cannot be seen', async () => {
+    await using engine = await startEngine();
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(
+      engine,
+      `${HEADER}1,an\u200bn@example.com,,,\n2,bob@exam\u00adple.com,,,\n3,cy@example.com\u2060,,,\n4,di@example.com,,,\n`,
+    );
+    const run = await runFully(sluice, exportId);
+    expect(run.progress).toMatchObject({ members: 4, skipped: 3, confirmed: 1 });
+    expect(held(sandbox)).toEqual(['di@example.com|||']);
+    const told = (await rejectionsOf(sluice, run.id)).map(({ profileId, reason, detail }) =>
+      [profileId, reason, /U\+\w+/.exec(detail ?? '')?.[0]].join(' '),
+    );
+    expect(told.sort()).toEqual([
+      '1 INVALID_EMAIL U+200B',
+      '2 INVALID_EMAIL U+00AD',
+      '3 INVALID_EMAIL U+2060',
+    ]);
+  });
+
   it('is no reason for a warning when an address is only there twice', async () => {
     await using engine = await startEngine();
     const exportId = await exportOf(engine, `${HEADER}1,a@example.com,One,,\n2,a@example.com,Two,,\n`);

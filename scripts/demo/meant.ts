@@ -74,9 +74,9 @@ export async function mapColumns(
   return { ...mapping, email: mapping.email };
 }
 
-/** One @ with something before it, nothing that ActiveCampaign refuses, a domain that ends like .com. */
+/** One @ with something before it, nothing that ActiveCampaign refuses or nobody sees, a domain that ends like .com. */
 const ADDRESS =
-  /^[^\s\p{Cc}"(),:;<>@[\\\]]+@(?:[\p{L}\p{M}\p{N}-]+\.)+(?:[\p{L}\p{M}]{2,}|xn--[a-z0-9-]+)$/iu;
+  /^[^\s\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800"(),:;<>@[\\\]]+@(?:[\p{L}\p{M}\p{N}-]+\.)+(?:[\p{L}\p{M}]{2,}|xn--[a-z0-9-]+)$/iu;
 const MAX_ADDRESS_LENGTH = 254;
 
 /** Reads the file and works out, row by row, what is to become of it. */

@@ -14,7 +14,10 @@ registerEnumType(RejectionReason, {
   description: 'Why a person did not arrive. The first three are known before anything is sent.',
   valuesConfig: {
     MISSING_EMAIL: { description: 'The mapped e-mail attribute is empty.' },
-    INVALID_EMAIL: { description: 'The destination would refuse the address; not sent.' },
+    INVALID_EMAIL: {
+      description:
+        'The destination would refuse the address, or a character in it cannot be seen (the detail names it); not sent.',
+    },
     DUPLICATE_EMAIL: {
       description: 'Another profile with the same address, the first by id, is sent instead.',
     },

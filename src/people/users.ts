@@ -5,6 +5,7 @@ import type { Transaction } from '../database.js';
 import { Role, User, type PrincipalKind } from '../entities/user.js';
 import { BadInputError, ConflictError, NotFoundError } from '../errors.js';
 import { newId } from '../ids.js';
+import { problemOfCharacters } from '../email-address.js';
 import { parseName, trimAscii } from '../names.js';
 import { readPage, type Page, type PageRequest } from '../page.js';
 import type { PeopleServices } from './services.js';
@@ -154,5 +155,7 @@ function parseEmail(input: string | null | undefined): string | null {
       `Give an address like name@example.com, of at most ${MAX_EMAIL_CHARACTERS} characters, or leave it out.`,
     );
   }
+  const problem = problemOfCharacters(email);
+  if (problem !== undefined) throw new BadInputError('email', problem, 'Write the address without it.');
   return email;
 }

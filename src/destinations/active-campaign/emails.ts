@@ -1,11 +1,10 @@
-import { withAsciiDomain } from '../../email-address.js';
+import { problemOfCharacters, withAsciiDomain } from '../../email-address.js';
 
 /** The longest address that mail can carry (RFC 5321 with erratum 1690). */
 const MAX_LENGTH = 254;
 
 /** Named by the importer as refused anywhere in an address; the one `@` is looked at apart. */
 const FORBIDDEN = /["(),:;<>[\\\]]/;
-const SPACE_OR_CONTROL = /[\s\p{Cc}]/u;
 
 /** What counts as a dot in the domain names of other scripts (RFC 3490, 3.1). */
 const OTHER_DOTS = /[\u3002\uff0e\uff61]/g;
@@ -24,7 +23,8 @@ const DOMAIN_END = /\.(?:[\p{L}\p{M}]{2,}|xn--[a-z0-9-]+)$/iu;
  * @returns the reason, for the person who reads it; undefined: the address may be sent.
  */
 export function emailProblem(email: string): string | undefined {
-  if (SPACE_OR_CONTROL.test(email)) return 'An e-mail address has no spaces or control characters in it.';
+  const problem = problemOfCharacters(email);
+  if (problem !== undefined) return problem;
   if (email.length > MAX_LENGTH) return TOO_LONG;
   const at = email.indexOf('@');
   if (at === -1) return 'An e-mail address has an @.';
