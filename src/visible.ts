@@ -17,6 +17,11 @@ export function hasVisibleCharacter(text: string): boolean {
   return VISIBLE.test(text);
 }
 
+/** The text; or an empty one if it has no character that can be seen. */
+export function emptyIfInvisible(text: string): string {
+  return hasVisibleCharacter(text) ? text : '';
+}
+
 /** The first space, control character, format character or other character that leaves no mark of its own. */
 export function invisibleIn(text: string): string | undefined {
   return INVISIBLE.exec(text)?.[0];

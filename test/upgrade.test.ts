@@ -111,8 +111,16 @@ async function sandboxOf(old: OldDatabase) {
   };
 }
 
-/** The upgraded server, with the run that was under way, and the exports by name. */
-async function upgrade(folder: string) {
+interface Statement {
+  readonly sql: string;
+  readonly parameters: unknown[];
+}
+
+/**
+ * The upgraded server, with the run that was under way, and the exports by name.
+ * @param changes to what version 0.1.0 had stored.
+ */
+async function upgrade(folder: string, changes: readonly Statement[] = []) {
   const old = readOldDatabase();
   const { sandbox, receipts, letGo } = await sandboxOf(old);
   await storeOldDatabase(folder, old, [
@@ -121,6 +129,7 @@ async function upgrade(folder: string) {
       sql: 'UPDATE "batches" SET "receipt" = $1 WHERE "id" = $2',
       parameters: [receipt, id],
     })),
+    ...changes,
   ]);
   letGo();
   const sluice = await startSluice({ folder, sandbox, env: { SLUICE_SECRET_KEY: OLD_SECRET_KEY } });
@@ -223,5 +232,54 @@ describe('a database of version 0.1.0', () => {
     ]);
     expect([...range(2, 10), ...range(21, 25)].filter((n) => standingOf(sandbox, n) !== ON)).toEqual([]);
     expect(sandbox.summary().invariants.overriddenOptOuts).toBe(0);
+  }, 60_000);
+
+  it('leaves a field alone whose value has become empty because nobody can see it', async () => {
+    await using folder = await temporaryFolder();
+    const attributes = (n: number, firstName: string, lastName = `Last ${n}`) =>
+      JSON.stringify({ email: person(n), first_name: firstName, last_name: lastName, phone: `555-${n}` });
+    const profile = (n: number) => ({
+      sql: 'UPDATE "profiles" SET "attributes" = $1 WHERE "id" = $2',
+      parameters: [attributes(n, '\u00a0'), String(n)],
+    });
+    await using upgraded = await upgrade(folder.path, [
+      // It was delivered like this, and somebody has corrected it at the destination.
+      ...[35, 36].map(profile),
+      ...[35, 36].map((n) => ({
+        sql: 'UPDATE "ledger_entries" SET "wanted" = $1 WHERE "emailKey" = $2',
+        parameters: [JSON.stringify([person(n), '\u00a0', `Last ${n}`, `555-${n}`]), person(n)],
+      })),
+      // An import had changed it, and no run has seen that.
+      ...[37].map(profile),
+    ]);
+    const { sandbox, sluice, runId, exportOf } = upgraded;
+    await finish(sluice, runId);
+    const namesOf = (n: number) => [
+      sandbox.contact(person(n))?.firstName,
+      sandbox.contact(person(n))?.lastName,
+    ];
+
+    await runFully(sluice, exportOf('A'));
+    for (const n of [35, 36, 37]) expect(namesOf(n)).toEqual([`First ${n}`, `Last ${n}`]);
+    // The next runs have nothing to do for them.
+    const next = await runFully(sluice, exportOf('A'));
+    expect(next.progress).toMatchObject({ toSend: 1, rejected: 1 });
+    const { profileAttributes } = await sluice.query<{
+      profileAttributes: { name: string; filled: number }[];
+    }>('{ profileAttributes { name filled } }');
+    expect(profileAttributes.find(({ name }) => name === 'first_name')?.filled).toBe(1_070 - 3);
+
+    await sluice.importCsv('id,last_name\n35,Changed\n37,Changed\n');
+    await sluice.importCsv('id,first_name\n36,Ann\n');
+    await runFully(sluice, exportOf('A'));
+    expect([35, 36, 37].map(namesOf)).toEqual([
+      ['First 35', 'Changed'],
+      ['Ann', 'Last 36'],
+      ['First 37', 'Changed'],
+    ]);
+    // What was visible and has been sent is cleared, as ever.
+    await sluice.importCsv('id,first_name\n36,\u00a0\n');
+    await runFully(sluice, exportOf('A'));
+    expect(namesOf(36)).toEqual(['', 'Last 36']);
   }, 60_000);
 });

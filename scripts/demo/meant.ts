@@ -1,7 +1,7 @@
 import { Failure } from '../client/failure.js';
 import type { ProfilesFile } from '../client/profiles-file.js';
 import { FIELDS, type Field } from './options.js';
-import { columnsOf, rowsOf } from './rows.js';
+import { columnsOf, isBlank, rowsOf } from './rows.js';
 
 /** Which column holds which field; what the file does not have is not mapped. */
 export type ColumnMapping = Readonly<{ email: string } & Partial<Record<Field, string>>>;
@@ -112,7 +112,7 @@ function pickFields(
   for (const field of FIELDS) {
     const column = mapping[field];
     const value = column === undefined ? undefined : row.get(column);
-    if (value !== undefined) fields[field] = value.trim();
+    if (value !== undefined) fields[field] = isBlank(value) ? '' : value.trim();
   }
   return fields;
 }

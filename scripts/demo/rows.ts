@@ -20,6 +20,7 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /** Everything that RFC 4180 allows one record to be. */
 const CSV_RECORD = /^(?:"(?:[^"]|"")*"|[^",]*)(?:,(?:"(?:[^"]|"")*"|[^",]*))*$/;
+const INVISIBLE = /^[\p{White_Space}\p{Default_Ignorable_Code_Point}\p{Cf}\p{Cc}\u2800]*$/u;
 /** NUL, and halves of characters: no database holds them. */
 const UNSTORABLE = /[\0\p{Cs}]/u;
 
@@ -56,7 +57,7 @@ async function* tellingWhy<T>(rows: AsyncIterable<T>): AsyncGenerator<T> {
 
 function canBeTaken(row: ReadonlyMap<string, string>, idColumn: string): boolean {
   const id = row.get(idColumn)?.trim() ?? '';
-  if (id === '' || id.length > MAX_ID_LENGTH || /\p{Cc}/u.test(id)) return false;
+  if (isBlank(id) || id.length > MAX_ID_LENGTH || /\p{Cc}/u.test(id)) return false;
   return [...row.values()].every((value) => value.length <= MAX_VALUE_LENGTH && !UNSTORABLE.test(value));
 }
 
@@ -108,8 +109,9 @@ function namesOf(fields: readonly Buffer[]): string[] {
   return names.slice(0, names.findLastIndex((name) => name !== '') + 1);
 }
 
-function isBlank(value: string): boolean {
-  return value.trim() === '';
+/** Whether nothing of the value can be seen. */
+export function isBlank(value: string): boolean {
+  return INVISIBLE.test(value);
 }
 
 async function* ndjsonRows(file: ProfilesFile): AsyncGenerator<Row> {

@@ -10,14 +10,14 @@ export class ProfileAttribute {
   @PrimaryColumn('varchar')
   name!: string;
 
-  @Field(() => Int, { description: 'How many profiles have a value that is not empty.' })
+  @Field(() => Int, { description: 'How many profiles have a value with a visible character.' })
   @Column('integer')
   filled!: number;
 
   @Field(() => String, {
     nullable: true,
     description:
-      'A value as an example; null while every value is empty. For contributors and administrators; null for viewers.',
+      'A value as an example; null while no value has a visible character. For contributors and administrators; null for viewers.',
   })
   @Column('varchar', { nullable: true })
   sample!: string | null;

@@ -4,6 +4,7 @@ import type { Database } from '../database.js';
 import { Connection } from '../entities/connection.js';
 import { Export } from '../entities/export.js';
 import { NotFoundError } from '../errors.js';
+import { hasVisibleCharacter } from '../visible.js';
 import { readPage, type Page, type PageRequest } from '../page.js';
 
 interface Reads {
@@ -22,7 +23,7 @@ export async function listExports(
   search?: string | null,
 ): Promise<Page<Export>> {
   const query = database.reader.createQueryBuilder(Export, 'export');
-  if (search) {
+  if (search && hasVisibleCharacter(search)) {
     const found = JSON.stringify(await findIds(database.reader, search));
     query.andWhere(`export.id IN ${dialectOf(database.reader).list(':found')}`, { found });
   }

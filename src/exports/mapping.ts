@@ -5,10 +5,11 @@ import { LedgerTask } from '../entities/ledger.js';
 import { RejectionReason } from '../entities/rejection.js';
 import { emailKeyOf, withAsciiDomain } from '../email-address.js';
 import { trimAscii } from '../names.js';
+import { emptyIfInvisible } from '../visible.js';
 
 /**
  * What a run wants a contact to be: e-mail (its domain in ASCII), first name, last name, phone. Null: not mapped, so not ours to touch.
- * Empty: the profile has no value. The ledger keeps it as JSON.
+ * Empty: the profile has no value, or none that can be seen. The ledger keeps it as JSON.
  */
 export type WantedContact = readonly [
   email: string,
@@ -44,7 +45,7 @@ export function mapProfile(
   mapping: Mapping,
   emailProblem: (email: string) => string | undefined,
 ): Mapped {
-  const email = (attributes[mapping.email] ?? '').trim();
+  const email = emptyIfInvisible(attributes[mapping.email] ?? '').trim();
   if (email === '') {
     return {
       reason: RejectionReason.MISSING_EMAIL,
@@ -56,7 +57,9 @@ export function mapProfile(
   if (problem !== undefined) return { reason: RejectionReason.INVALID_EMAIL, email, detail: problem };
 
   const valueOf = (attribute: string | null | undefined) =>
-    attribute === null || attribute === undefined ? null : trimAscii(attributes[attribute] ?? '');
+    attribute === null || attribute === undefined
+      ? null
+      : trimAscii(emptyIfInvisible(attributes[attribute] ?? ''));
   return {
     emailKey: emailKeyOf(email),
     // Sent as it is compared: the destination refuses a domain in another script.

@@ -1,5 +1,6 @@
 import { compareUtf8 } from '../bulk-sql.js';
 import { BadInputError } from '../errors.js';
+import { emptyIfInvisible } from '../visible.js';
 import { foldCase, parseDate, parseNumber, type Comparison } from './comparable.js';
 import { quote } from './rules.js';
 
@@ -223,7 +224,9 @@ function parseOperand(
   if (shape === 'TEXT' && given === '') {
     throw refusal(field, 'The text is empty, so that everybody would match.', 'Give a text.');
   }
-  return ignoreCase ? foldCase(given) : given;
+  // As the values that it is compared with. A part of a text may be a space, and an order needs no value that is there.
+  const text = shape === 'ONE' || shape === 'LIST' ? emptyIfInvisible(given) : given;
+  return ignoreCase ? foldCase(text) : text;
 }
 
 function refuseEmptyRange(operands: readonly (string | number)[], shape: Shape, field: string): void {

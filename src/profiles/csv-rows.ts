@@ -1,12 +1,13 @@
 import type { Attributes } from '../entities/profile.js';
 import { BadInputError } from '../errors.js';
 import { trimAscii } from '../names.js';
+import { hasVisibleCharacter } from '../visible.js';
 import { BrokenBodyError } from './broken-body-error.js';
 import { beginCsv, readHeader, withoutMarks, type CsvHeader, type CsvHeaderOptions } from './csv-header.js';
 import { CsvRecords, type CsvRecord } from './csv-records.js';
 import type { ImportMode } from './merge.js';
 import type { BadRow, Row, RowReader } from './row.js';
-import { isUnstorable, problemOfId, problemOfLength } from './rules.js';
+import { EMPTY_ID, isUnstorable, problemOfId, problemOfLength } from './rules.js';
 
 /** What becomes of a row with fewer fields than the header row names: see `csvRowReader`. */
 export type ShortRows = 'limit' | 'pad';
@@ -142,7 +143,7 @@ function readRow(record: CsvRecord, header: CsvHeader, facts: RowFacts): Row {
   const isInPlace = idIndex === 0 || record.problem !== undefined || fields.length <= width;
   const isReadable = idProblem === undefined && isInPlace && !isDamaged(written, suspect);
   const id = isReadable ? written : undefined;
-  const hasUnreadableId = !isReadable && (written !== '' || !isInPlace);
+  const hasUnreadableId = !isReadable && (idProblem !== EMPTY_ID || !isInPlace);
   const refuse = (problem: string): BadRow => ({ line, id, hasUnreadableId, problem });
 
   if (record.problem !== undefined) return refuse(record.problem);
@@ -171,8 +172,9 @@ function withoutEmptyEnd(fields: readonly string[], width: number): readonly str
   return fields.slice(width).every(isEmpty) ? fields.slice(0, width) : fields;
 }
 
+/** NUL bytes are damage, and not nothing. */
 function isEmpty(field: string): boolean {
-  return field === '' || trimAscii(field) === '';
+  return field === '' || (!hasVisibleCharacter(field) && !isUnstorable(field));
 }
 
 /** Spaces without a line end, behind the last line: nothing was cut off. */

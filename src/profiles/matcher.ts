@@ -1,4 +1,5 @@
 import { compareUtf8 } from '../bulk-sql.js';
+import { emptyIfInvisible, hasVisibleCharacter } from '../visible.js';
 import type { Attributes } from '../entities/profile.js';
 import { foldCase, parseDate, parseNumber, type Comparison } from './comparable.js';
 import type { Condition, Operator } from './condition.js';
@@ -88,13 +89,14 @@ class Columns {
 
   text({ attribute, ignoreCase }: Condition): Column<string> {
     // An empty text is a text like any other.
-    const make = () => new Column(attribute, 'text', ignoreCase ? foldCase : (text) => text, () => false);
+    const parse = (text: string) => (ignoreCase ? foldCase(emptyIfInvisible(text)) : emptyIfInvisible(text));
+    const make = () => new Column(attribute, 'text', parse, () => false);
     return getOrAdd(this.texts, `${ignoreCase} ${attribute}`, make);
   }
 
   number({ attribute, as }: Condition): Column<number> {
     const parse = as === 'date' ? parseDate : parseNumber;
-    const make = () => new Column(attribute, as, parse, (text) => text.trim() === '');
+    const make = () => new Column(attribute, as, parse, (text) => !hasVisibleCharacter(text));
     return getOrAdd(this.numbers, `${as} ${attribute}`, make);
   }
 }

@@ -1,4 +1,5 @@
 import type { Attributes } from '../entities/profile.js';
+import { hasVisibleCharacter } from '../visible.js';
 import type { GoodRow } from './row.js';
 
 /** What becomes of attributes that a line does not name: `merge` keeps them, `replace` drops them. */
@@ -8,7 +9,7 @@ export type ImportMode = 'merge' | 'replace';
 export interface AttributeChange {
   /** Profiles that gained a value, less those that lost theirs. */
   filled: number;
-  /** The first value that was not empty. */
+  /** The first value that can be seen. */
   sample: string | null;
 }
 
@@ -65,11 +66,12 @@ export class AttributeChanges {
     for (const name in after) {
       const value = after[name] ?? '';
       const change = this.of(name);
-      if (value !== '') change.sample ??= value;
-      change.filled += Number(value !== '') - Number((before?.[name] ?? '') !== '');
+      const isFilled = hasVisibleCharacter(value);
+      if (isFilled) change.sample ??= value;
+      change.filled += Number(isFilled) - Number(hasVisibleCharacter(before?.[name] ?? ''));
     }
     for (const name in before) {
-      if (after?.[name] === undefined && before[name] !== '') this.of(name).filled -= 1;
+      if (after?.[name] === undefined && hasVisibleCharacter(before[name] ?? '')) this.of(name).filled -= 1;
     }
   }
 

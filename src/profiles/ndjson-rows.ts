@@ -4,6 +4,7 @@ import { trimAscii } from '../names.js';
 import { looksOf } from '../visible.js';
 import type { Row, RowReader } from './row.js';
 import {
+  EMPTY_ID,
   isUnstorable,
   MAX_ATTRIBUTES,
   problemOfId,
@@ -84,7 +85,7 @@ function readLine(written: string, context: Context): Row {
       idProblem =
         text === undefined ? 'the id is not a text or an exact number' : problemOfId(trimAscii(text));
       if (idProblem === undefined && !(suspect && text?.includes('\ufffd'))) id = text && trimAscii(text);
-      hasUnreadableId = id === undefined && (text === undefined || trimAscii(text) !== '');
+      hasUnreadableId = id === undefined && idProblem !== EMPTY_ID;
       if (idAttribute && id !== undefined) attributes[idColumn] = id;
     } else if (columns !== undefined && !columns.has(name.text)) continue;
     else if (name.problem !== undefined) problem ??= `the name ${quote(key)} cannot be used: ${name.problem}`;

@@ -6,10 +6,13 @@ import type { Database } from '../database.js';
 import type { Attributes } from '../entities/profile.js';
 import { ProfileAttribute } from '../entities/profile-attribute.js';
 import { BadInputError } from '../errors.js';
+import { hasVisibleCharacter } from '../visible.js';
 import { AttributeChanges } from './merge.js';
 import { cutSample, readProfiles, writeAttributeChanges } from './store-batch.js';
 
 const MAX_IDS = 1_000;
+/** Values that are read to find one that can be seen; nearly always the first can. */
+const VALUES_AT_ONCE = 100;
 
 /**
  * Removes profiles, from all segments too. An import that is under way brings those back that it has not read yet.
@@ -69,10 +72,21 @@ async function forgetAttributes(manager: EntityManager, removed: readonly Attrib
   for (const { name, sample } of attributes) {
     const wasTheirs = removed.some((profile) => cutSample(profile[name] ?? '') === sample);
     if (sample === null || !wasTheirs) continue;
-    const [another] = await manager.query<{ value: string }[]>(
-      `SELECT value FROM "profiles", ${dialectOf(manager).entries('"profiles"."attributes"')} WHERE key = $1 AND value <> '' LIMIT 1`,
-      [name],
-    );
-    await manager.update(ProfileAttribute, name, { sample: cutSample(another?.value ?? '') || null });
+    const another = await findVisibleValue(manager, name);
+    await manager.update(ProfileAttribute, name, { sample: cutSample(another ?? '') || null });
   }
+}
+
+/** A value of the attribute that can be seen; undefined: there is none. What cannot be seen is told in JavaScript alone. */
+async function findVisibleValue(manager: EntityManager, name: string): Promise<string | undefined> {
+  const sql = `SELECT "profiles"."id" AS "id", value
+    FROM "profiles", ${dialectOf(manager).entries('"profiles"."attributes"')}
+    WHERE key = $1 AND value <> '' AND "profiles"."id" > $2 ORDER BY "profiles"."id" LIMIT ${VALUES_AT_ONCE}`;
+  for (let after: string | undefined = ''; after !== undefined;) {
+    const rows: { id: string; value: string }[] = await manager.query(sql, [name, after]);
+    const found = rows.find(({ value }) => hasVisibleCharacter(value));
+    if (found !== undefined) return found.value;
+    after = rows.length < VALUES_AT_ONCE ? undefined : rows.at(-1)?.id;
+  }
+  return undefined;
 }

@@ -1,5 +1,5 @@
 import { problemOfName } from '../names.js';
-import { showInvisible } from '../visible.js';
+import { hasVisibleCharacter, showInvisible } from '../visible.js';
 
 /**
  * What ids, names and values have to keep to. Every check answers what is wrong, as the second half of a sentence, or
@@ -15,12 +15,15 @@ const CONTROL_CHARACTER = /\p{Cc}/u;
 /** NUL, which databases refuse in text, and halves of surrogate pairs, which no UTF-8 can hold. */
 const UNSTORABLE = /[\0\p{Cs}]/u;
 
+/** A line with this problem names nobody. */
+export const EMPTY_ID = 'the id is empty';
+
 /** An id is compared as it is written, without the space around it. */
 export function problemOfId(id: string): string | undefined {
-  if (id === '') return 'the id is empty';
+  if (id === '') return EMPTY_ID;
   if (id.length > MAX_ID_LENGTH) return `the id is longer than ${MAX_ID_LENGTH} characters`;
   if (CONTROL_CHARACTER.test(id) || UNSTORABLE.test(id)) return 'the id has a control character';
-  return undefined;
+  return hasVisibleCharacter(id) ? undefined : EMPTY_ID;
 }
 
 export function problemOfAttributeName(name: string): string | undefined {

@@ -26,6 +26,7 @@ import { RoomForUpdates1795535000000 } from '../migrations/1795535000000-room-fo
 import { WhereARefreshWasAskedFor1795536000000 } from '../migrations/1795536000000-where-a-refresh-was-asked-for.js';
 import { UnprovenTries1796100000000 } from '../migrations/1796100000000-unproven-tries.js';
 import { RemovalWindowsOfAttempts1796110000000 } from '../migrations/1796110000000-removal-windows-of-attempts.js';
+import { InvisibleValues1796120000000 } from '../migrations/1796120000000-invisible-values.js';
 import { WhoFoundThemGone1796130000000 } from '../migrations/1796130000000-who-found-them-gone.js';
 import { KeysOfAddresses1796140000000 } from '../migrations/1796140000000-keys-of-addresses.js';
 import { NewcomersOfBatches1796141000000 } from '../migrations/1796141000000-newcomers-of-batches.js';
@@ -77,6 +78,7 @@ export const dataModel = {
     WhereARefreshWasAskedFor1795536000000,
     UnprovenTries1796100000000,
     RemovalWindowsOfAttempts1796110000000,
+    InvisibleValues1796120000000,
     WhoFoundThemGone1796130000000,
     KeysOfAddresses1796140000000,
     NewcomersOfBatches1796141000000,
