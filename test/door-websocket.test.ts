@@ -16,6 +16,16 @@ describe('the WebSocket door', () => {
   });
   afterAll(() => sluice.stop());
 
+  it.each(['authorization', 'Authorization', 'AUTHORIZATION', 'auThorization'])(
+    'reads the token of connectionParams.%s, as the name of a header',
+    async (name) => {
+      const client = new RawClient(sluice);
+      await client.send({ type: 'connection_init', payload: { [name]: `Bearer ${TEST_TOKEN}` } });
+      expect(await client.next()).toEqual({ type: 'connection_ack' });
+      client.socket.close();
+    },
+  );
+
   it.each([
     undefined,
     null,

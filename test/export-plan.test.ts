@@ -6,7 +6,7 @@ async function planOf({ sluice }: Engine, exportId: string): Promise<Record<stri
   const { planExport } = await sluice.query<{ planExport: Record<string, unknown> }>(
     `query ($exportId: ID!) {
       planExport(exportId: $exportId) {
-        members new changed unchanged leavers returning refused
+        members new keptFormerAddresses changed unchanged leavers returning refused
         skipped { reason count }
         importerCalls otherCalls expectedMinutes accountLimit accountContacts
         problem { code message remedy }
@@ -77,6 +77,7 @@ describe('the plan of an export', () => {
     expect(plan).toMatchObject({
       members: 20,
       new: 2,
+      keptFormerAddresses: 0,
       changed: 1,
       unchanged: 16,
       leavers: 2,
@@ -90,6 +91,28 @@ describe('the plan of an export', () => {
     expect(run.progress).toMatchObject({ members: 20, unchanged: 16, leavers: 2, toSend: 6, confirmed: 6 });
     expect(imports(sandbox)).toHaveLength(before + 2);
     expect(await planOf(engine, exportId)).toMatchObject({ unchanged: 20, importerCalls: 0 });
+  });
+
+  it('says who would be on the list under two addresses, where leavers stay', async () => {
+    await using engine = await startEngine();
+    const { sluice, sandbox } = engine;
+    const exportId = await exportOf(engine, csv(upTo(10)), { leavers: 'KEEP' });
+    await runFully(sluice, exportId);
+    // 1 has gone, 2 and 3 have another address, 11 is new.
+    await sluice.importCsv(
+      csv([...upTo(11).slice(3)], '2,moved2@example.com,,,', '3,moved3@example.com,,,'),
+      {
+        segment: 'All',
+      },
+    );
+    expect(await planOf(engine, exportId)).toMatchObject({ new: 3, keptFormerAddresses: 2, leavers: 0 });
+
+    await runFully(sluice, exportId);
+
+    const onList = [...sandbox.members(1)];
+    for (const email of [emailOf(2), 'moved2@example.com', emailOf(3), 'moved3@example.com'])
+      expect(onList).toContain(email);
+    expect(onList).toHaveLength(13);
   });
 
   it('says what would keep the run from going on by itself', async () => {

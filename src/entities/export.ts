@@ -11,7 +11,10 @@ registerEnumType(LeaverPolicy, {
   name: 'LeaverPolicy',
   description: 'What becomes of contacts that an earlier run delivered and that are no members now.',
   valuesConfig: {
-    KEEP: { description: 'They stay on the list.' },
+    KEEP: {
+      description:
+        'They stay on the list. A person whose address has changed is then on the list under both addresses.',
+    },
     UNSUBSCRIBE: {
       description:
         'They are taken off the list, unless another export to the same list wants them or keeps them.',

@@ -24,6 +24,13 @@ export class ExportPlan {
   @Field(() => Int, { description: 'Members who were never delivered to this list.' })
   new!: number;
 
+  @Field(() => Int, {
+    description:
+      'Of `new`, the people whose address has changed and whose former address stays on the list, because the export or ' +
+      'another one keeps it. They are on the list under both addresses.',
+  })
+  keptFormerAddresses!: number;
+
   @Field(() => Int, { description: 'Members whose contact differs from what was delivered, or is in doubt.' })
   changed!: number;
 

@@ -110,7 +110,7 @@ async function lookThrough(
       findings.forEach(tally.add);
     }
   }
-  const { skipped, fates, delivered, movers, importerCalls } = tally.total();
+  const { skipped, fates, delivered, movers, keptFormerAddresses, importerCalls } = tally.total();
   const asked = (await unconfirmedBatches(reader, target)).length;
   const aboutPeople = fates.RETURNING * CALLS_A_RETURN + movers * CALLS_A_MOVE;
   const otherCalls = CALLS_A_RUN + asked + importerCalls + aboutPeople;
@@ -121,6 +121,7 @@ async function lookThrough(
     members: 'problem' in size ? size.count : size.members,
     skipped: SKIPPED.map((reason) => ({ reason, count: skipped[reason] })),
     new: fates.NEW,
+    keptFormerAddresses,
     changed: fates.CHANGED,
     unchanged: fates.UNCHANGED,
     leavers: fates.LEAVER,

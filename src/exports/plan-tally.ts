@@ -34,6 +34,8 @@ export function createTally(
   /** Of profiles whose address the ledger knows and no segment has any more; and of newcomers. */
   const gone = new Set<string>();
   const newcomers: string[] = [];
+  /** Those of `gone` that stay on the list. */
+  const kept = new Set<string>();
 
   const pack = (wanted: string, task: LedgerTask) => {
     const contact = contactOf({ task, wanted: JSON.parse(wanted) as WantedContact, everSent: ALL_FIELDS });
@@ -55,7 +57,10 @@ export function createTally(
       fates[fate] += 1;
       skipped.DUPLICATE_EMAIL += duplicates.length;
       if (known?.standing === Standing.ON_LIST) delivered += 1;
-      if (known !== undefined && member === undefined) gone.add(known.profileId);
+      if (known !== undefined && member === undefined) {
+        gone.add(known.profileId);
+        if (fate === 'NONE' && known.standing === Standing.ON_LIST) kept.add(known.profileId);
+      }
       if (fate === 'NEW' && member !== undefined) newcomers.push(member.profileId);
       if (fate === 'NEW' || fate === 'CHANGED') pack(member?.wanted ?? '', LedgerTask.PUT);
       if (fate === 'LEAVER') pack(known?.wanted ?? '', LedgerTask.REMOVE);
@@ -66,6 +71,8 @@ export function createTally(
       delivered,
       /** Newcomers whose profile had another address before. */
       movers: newcomers.filter((profileId) => gone.has(profileId)).length,
+      /** Newcomers who stay on the list under another address as well. */
+      keptFormerAddresses: newcomers.filter((profileId) => kept.has(profileId)).length,
       importerCalls: batches + Math.ceil(fates.RETURNING / contactsPerBatch),
     }),
   };

@@ -8,7 +8,8 @@ import type { Context } from '../schema/context.js';
 export class ExportPlanResolver {
   @Query(() => ExportPlan, {
     description:
-      'What a run of the export would do if it began now; nothing is sent to find that out. Takes some seconds for a ' +
+      'What a run of the export would do if it began now; nothing is sent to find that out. With `leavers: KEEP` a person ' +
+      'whose address has changed is on the list under both addresses (`keptFormerAddresses`). Takes some seconds for a ' +
       'million profiles. Whoever may use the connection may. Codes: FORBIDDEN, NOT_FOUND, CONFLICT when the export is detached.',
   })
   async planExport(

@@ -124,7 +124,7 @@ async function admit(
   seats: Seats,
 ): Promise<boolean> {
   const { logger } = requests.of(extra.request);
-  const authorization = connectionParams?.authorization;
+  const authorization = authorizationIn(connectionParams);
   try {
     const given = typeof authorization === 'string' ? authorization : undefined;
     const admitted = await entrance.enter(extra.request, given, logger);
@@ -148,6 +148,13 @@ async function admit(
     }
   }
   return false;
+}
+
+/** Written in any case, as a header may be: many clients pass on what they have as headers. */
+function authorizationIn(parameters: Readonly<Record<string, unknown>> | undefined): unknown {
+  const given = Object.entries(parameters ?? {}).filter(([name]) => name.toLowerCase() === 'authorization');
+  // Two that differ are as good as none.
+  return new Set(given.map(([, value]) => value)).size === 1 ? given[0]?.[1] : undefined;
 }
 
 /** Turns a subscribe message into what graphql-js executes, or into the errors that refuse it. */
