@@ -14,6 +14,7 @@ export const WITHOUT_DATABASE = [
   'architecture',
   'caller-turns',
   'circuit-breaker',
+  'clock-changes',
   ...[
     'account',
     'addresses',

@@ -1,13 +1,16 @@
 import { Cron } from 'croner';
 import { BadInputError } from '../errors.js';
 import { nearestOf } from '../nearest.js';
+import { ZoneClock } from './zone-clock.js';
 
 /**
  * When something is due: a cron expression of five fields, by the clocks of a time zone.
  *
  * Where the clocks are put forward, a fixed time that does not exist is due at the next minute that does; where they are
  * put back, one that exists twice is due the first time alone. What recurs within the hour, or every hour, goes on evenly.
- * (That is croner's doing, and what its tests and ours hold it to.)
+ *
+ * croner says which times an expression has, by a clock that never changes. When the clocks of the zone show these times is
+ * worked out here: croner itself loses or doubles some when the clocks change (see docs/adr/113).
  */
 export interface Timetable {
   readonly cron: string;
@@ -19,12 +22,78 @@ const FIELD_NAMES = ['minute', 'hour', 'day of the month', 'month', 'day of the 
 const FIELD = /^(?:[\d*,/-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun)+$/i;
 const MIN_INTERVAL_MINUTES = 5;
 const MINUTE_MS = 60_000;
+const LAST_HOUR = 23;
 /** Enough to see two days of a recurrence that is not too fast. */
 const WATCHED = 600;
 
 /** The next moments after `afterMs` at which it is due; fewer when it is never due again. */
-export function dueTimes(timetable: Timetable, afterMs: number, count: number): Date[] {
-  return cronOf(timetable).nextRuns(count, new Date(afterMs));
+export function dueTimes({ cron, timeZone }: Timetable, afterMs: number, count: number): Date[] {
+  const times = timesOf(cron);
+  const clock = new ZoneClock(timeZone);
+  const moments = isEveryHour(cron)
+    ? evenMoments(times, clock, afterMs)
+    : firstMoments(times, clock, afterMs);
+  const due: Date[] = [];
+  for (const moment of moments) {
+    if (due.length === count) break;
+    due.push(new Date(moment));
+  }
+  return due;
+}
+
+/** The next time of an expression after another, as a clock shows it; undefined: there is none. */
+type NextTime = (after: number) => number | undefined;
+
+function timesOf(cron: string): NextTime {
+  const pattern = new Cron(cron, { timezone: 'UTC', mode: '5-part', paused: true });
+  return (after) => pattern.nextRun(new Date(after))?.getTime();
+}
+
+/** Whether every hour of the day is meant: such an expression goes on evenly. */
+function isEveryHour(cron: string): boolean {
+  const [, field = ''] = cron.split(' ');
+  const hours = field.split(',').flatMap((item) => {
+    const [range = '', step] = item.split('/');
+    const [first = '', last] = range === '*' ? ['0'] : range.split('-');
+    const isOpen = range === '*' || (step !== undefined && last === undefined);
+    const to = isOpen ? LAST_HOUR : Number(last ?? first);
+    const count = Math.floor((to - Number(first)) / Number(step ?? 1)) + 1;
+    return Array.from({ length: count }, (_, index) => Number(first) + index * Number(step ?? 1));
+  });
+  return new Set(hours).size > LAST_HOUR;
+}
+
+/** When the clocks show each time first. Moments are in the order of the times; several that never come share one. */
+function* firstMoments(next: NextTime, clock: ZoneClock, afterMs: number): Generator<number> {
+  let last = afterMs;
+  let shown = next(afterMs + clock.offsetAt(afterMs));
+  for (; shown !== undefined; shown = next(shown)) {
+    const moment = clock.firstMomentOf(shown);
+    if (moment <= last) continue;
+    yield moment;
+    last = moment;
+  }
+}
+
+/** Whenever the clocks show one of the times, and when they are put forward past one. */
+function* evenMoments(next: NextTime, clock: ZoneClock, afterMs: number): Generator<number> {
+  let now = afterMs;
+  let offset = clock.offsetAt(now);
+  let shown = next(now + offset);
+  while (shown !== undefined) {
+    const moment = shown - offset;
+    if (clock.offsetAt(moment) === offset) {
+      yield moment;
+      now = moment;
+      shown = next(shown);
+      continue;
+    }
+    // Until the change there is no other time, and behind it the clocks go on from what they show then.
+    now = clock.changeBetween(now, moment);
+    offset = clock.offsetAt(now);
+    if (shown < now + offset) yield now;
+    shown = next(shown < now + offset ? now + offset : now + offset - MINUTE_MS);
+  }
 }
 
 /** The next of several timetables together; null: none is ever due again. */
@@ -119,8 +188,4 @@ function refuseHaste([minute = '*', hour = '*']: readonly string[], field: strin
     `The cron expression recurs faster than every ${MIN_INTERVAL_MINUTES} minutes.`,
     `Leave at least ${MIN_INTERVAL_MINUTES} minutes between two times, like */15 for every quarter of an hour.`,
   );
-}
-
-function cronOf({ cron, timeZone }: Timetable): Cron {
-  return new Cron(cron, { timezone: timeZone, mode: '5-part', paused: true });
 }
