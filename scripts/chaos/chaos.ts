@@ -119,7 +119,7 @@ async function conclude(stage: Stage, world: World): Promise<End> {
   const api = new Api({ url, token: server.token }, AbortSignal.any([signal, server.gone]));
   await story.catchUp(api);
   if (!(await story.untilSettled(api)))
-    violations.add('every run comes to an end', 'some have not, in a minute');
+    violations.add('every run comes to an end', 'some have not, in three minutes');
   // What an old run left undecided at the destination is done before the clean runs send anything.
   await mischief.end();
   const reportedOptOuts = await optOutsOf(api, await story.runAll(api));

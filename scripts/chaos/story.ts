@@ -9,7 +9,8 @@ import { EXPORTS, type World } from './world.js';
 const LOOK_EVERY_MS = 25;
 /** Within this a run under way is cancelled. */
 const CANCEL_WITHIN_MS = 150;
-const SETTLED_TIMEOUT_MS = 60_000;
+/** Longer than an open circuit breaker waits for its next test: 32 minutes of the sandbox's time. */
+const SETTLED_TIMEOUT_MS = 180_000;
 
 /** What people do with the server, as often as it takes, whatever becomes of it meanwhile. */
 export class Story {
