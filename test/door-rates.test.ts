@@ -194,7 +194,7 @@ describe('wrong tokens by the hundred at once', () => {
     return answers.map(({ status }) => status);
   };
 
-  it('are told apart from good ones no more often than one after the other', async () => {
+  it('are told why no more often than if they came one after the other', async () => {
     await using sluice = await startSluice(settings);
     const statuses = await statusesOf(
       sluice,
@@ -204,7 +204,7 @@ describe('wrong tokens by the hundred at once', () => {
     expect(statuses.filter((status) => status === 429)).toHaveLength(297);
   });
 
-  it('do not keep good ones out that come at the same time, in front of them', async () => {
+  it('do not keep a good one out that comes at the same time', async () => {
     await using sluice = await startSluice(settings);
     const wrong = Array.from({ length: 100 }, (_, n) => `wrong-${n}`);
     const statuses = await statusesOf(sluice, [TEST_TOKEN, ...wrong]);

@@ -2,10 +2,20 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { PassThrough, Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
-import { importProfiles } from '../src/profiles/import.js';
+import { importProfiles, type ImportOptions } from '../src/profiles/import.js';
 import { refuseRow } from './helpers/damage.js';
 import { ImportDoor } from './helpers/import-door.js';
 
+const INTO_SEGMENT: ImportOptions = {
+  idColumn: 'id',
+  idAttribute: false,
+  columns: undefined,
+  shortRows: 'limit',
+  segmentName: 'all',
+  mode: 'merge',
+  format: 'csv',
+  gzip: false,
+};
 const ROWS = 20_000;
 const rows = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, index) => `p${from + index},${(from + index).toString(36)}`).join(
@@ -110,21 +120,7 @@ describe('a body that breaks off', () => {
   it('the server can stop an import, and the lines so far stay', async () => {
     const stop = new AbortController();
     const body = new PassThrough();
-    const importing = importProfiles(
-      door.services,
-      {
-        idColumn: 'id',
-        idAttribute: false,
-        columns: undefined,
-        shortRows: 'limit',
-        segmentName: 'all',
-        mode: 'merge',
-        format: 'csv',
-        gzip: false,
-      },
-      body,
-      stop.signal,
-    );
+    const importing = importProfiles(door.services, INTO_SEGMENT, body, stop.signal);
     const failed = expect(importing).rejects.toMatchObject({
       message: expect.stringMatching(
         /^The import was stopped by the server\. The lines before that count: 20000 stored/,
@@ -142,16 +138,7 @@ describe('a body that breaks off', () => {
     await refuseRow(door.database, { table: 'profiles', id: 'p15000', message: 'disk is gone' });
     const importing = importProfiles(
       door.services,
-      {
-        idColumn: 'id',
-        idAttribute: false,
-        columns: undefined,
-        shortRows: 'limit',
-        segmentName: 'all',
-        mode: 'merge',
-        format: 'csv',
-        gzip: false,
-      },
+      INTO_SEGMENT,
       Readable.from([Buffer.from(`id,a\n${rows(0, ROWS)}\n`)]),
     );
     await expect(importing).rejects.toThrow('disk is gone');
