@@ -10,12 +10,12 @@ import type { DestinationLimits } from '../destinations/destination.js';
  * until the count is back at 0: an accepted batch takes back the tries without an answer, a completed one the losses. After
  * the third: OPEN.
  *
- * OPEN: nothing with people is sent. When the pause is over, one run asks a harmless question. Is it not answered, it is
- * asked again, after pauses of its own that double up to a minute. It was answered: HALF_OPEN.
+ * OPEN: nothing with people is sent. When the pause is over, one run asks a harmless question. If it is not answered, it
+ * is asked again, after pauses of its own that double up to a minute. If it is answered: HALF_OPEN.
  *
- * HALF_OPEN: one batch may be sent, the test. It is accepted, or refused because of its contacts: CLOSED; after losses,
- * once it is completed. It fails without proof: OPEN, with twice the pause, up to 32 minutes. It surely was not taken (429,
- * 503, no connection): that proves nothing about the importer, and the question is asked again.
+ * HALF_OPEN: one batch may be sent, the test. If it is accepted, or refused because of its contacts: CLOSED; after losses,
+ * once it is completed. If it fails without proof: OPEN, with twice the pause, up to 32 minutes. If it surely was not taken
+ * (429, 503, no connection), that proves nothing about the importer, and the question is asked again.
  *
  * Refusals with proof are not counted anywhere: they use up no tries, and the pace and the pauses of the batch see to them.
  *

@@ -67,7 +67,7 @@ export function createEntrance(
     } catch (error: unknown) {
       if (!(error instanceof UnauthenticatedError)) throw error;
       proven.delete(proof);
-      // That the issuer is away tells nothing of the token.
+      // An issuer that is away says nothing about the token.
       hasFailed = !(error instanceof UncheckedSignInError);
       if (slot?.isWatched) throw await rates.tooManyFailuresFrom(address);
       if (slot === undefined && hasFailed) await rates.countFailedSignInFrom(address);
