@@ -105,16 +105,14 @@ describe('a run gets through', () => {
       progress: { toSend: count, notSent: 0 },
     });
     // So many faults in a row can strike one batch three times: its people, perhaps with a bad address among them, are
-    // unconfirmed, and the next run sends them.
+    // unconfirmed. The next run asks about them first, and sends those of whom nothing is known.
     const { rejected: known, unconfirmed } = run.progress;
     expect(known).toBeLessThanOrEqual(3);
     const next = await runFully(sluice, exportId);
-    expect(next.progress).toMatchObject({
-      unchanged: count - known - unconfirmed,
-      toSend: known + unconfirmed,
-      confirmed: known + unconfirmed - 3,
-      rejected: 3,
-    });
+    const { toSend } = next.progress;
+    expect(toSend).toBeGreaterThanOrEqual(3);
+    expect(toSend).toBeLessThanOrEqual(known + unconfirmed);
+    expect(next.progress).toMatchObject({ unchanged: count - toSend, confirmed: toSend - 3, rejected: 3 });
     const rejected = (await rejectionsOf(sluice, next.id)).map(({ email }) => email ?? '');
     expect(rejected.sort()).toEqual(Object.values(bad).sort());
     const isBad = (line: string) => Object.values(bad).some((email) => line.startsWith(email));
