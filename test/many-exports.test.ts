@@ -1,8 +1,17 @@
 import { createCalendar } from './helpers/calendar.js';
 import { copyExport } from './helpers/export-copies.js';
-import { exportOf, finish, people, startEngine, stoppedTime, type Engine } from './helpers/engine.js';
-import { createExportOf, segmentNamed, startRun } from './helpers/flows.js';
-import type { Sluice } from './helpers/sluice.js';
+import {
+  exportOf,
+  finish,
+  people,
+  runFully,
+  startEngine,
+  stoppedTime,
+  type Engine,
+} from './helpers/engine.js';
+import { connectedConnection, createExportOf, segmentNamed, startRun } from './helpers/flows.js';
+import { startTestSandbox } from './helpers/sandbox.js';
+import { startSluice, type Sluice } from './helpers/sluice.js';
 import { runs, scheduledExport, type RunAnswer } from './helpers/schedule-calls.js';
 import { openStatementLog, type StatementLog } from './helpers/statement-log.js';
 
@@ -191,5 +200,31 @@ describe('the runs of an account', () => {
     await sluice.importCsv(people(1, 9), { segment: 'All' });
     const held = await runAll(engine);
     await untilThereAre(sluice, held.length, 'HELD');
+  });
+
+  it('of accounts whose destinations are away keep no other account waiting', async () => {
+    await using away = await startTestSandbox({ account: 'away' });
+    await using alsoAway = await startTestSandbox({ account: 'also-away' });
+    await using there = await startTestSandbox({ account: 'there' });
+    const hosts = [away, alsoAway, there].map(({ host }) => host).join(',');
+    await using sluice = await startSluice({ sandbox: there, env: { SLUICE_SANDBOX_HOSTS: hosts } });
+    await sluice.importCsv(people(2), { segment: 'All' });
+    const segmentIds = [await segmentNamed(sluice, 'All')];
+    const exportIds: string[] = [];
+    for (const sandbox of [away, alsoAway]) {
+      const connectionId = await connectedConnection(sluice, sandbox);
+      for (let n = 0; n < PLACES; n += 1) {
+        exportIds.push(await createExportOf(sluice, { connectionId, segmentIds }));
+      }
+      sandbox.addFault({ on: 'lists', times: null, action: { type: 'answer', status: 500 } });
+    }
+    const running = untilThereAre(sluice, exportIds.length, 'RUNNING');
+    const runIds = await Promise.all(exportIds.map((id) => startRun(sluice, id)));
+    await running;
+    const connectionId = await connectedConnection(sluice, there);
+    const run = await runFully(sluice, await createExportOf(sluice, { connectionId, segmentIds }));
+    expect(run).toMatchObject({ state: 'SUCCEEDED', progress: { confirmed: 2 } });
+    for (const sandbox of [away, alsoAway]) sandbox.clearFaults();
+    for (const id of runIds) expect(await finish(sluice, id)).toMatchObject({ state: 'SUCCEEDED' });
   });
 });

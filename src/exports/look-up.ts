@@ -1,5 +1,10 @@
 import { instantOf, isWithin, systemClock } from '../clock.js';
-import type { ContactRef, Credentials, Membership } from '../destinations/destination.js';
+import {
+  RetryLaterError,
+  type ContactRef,
+  type Credentials,
+  type Membership,
+} from '../destinations/destination.js';
 import { callOnce, isFresh, permit } from './call-destination.js';
 import { doubtEntry } from './decide-entries.js';
 import { transactAs } from './fence.js';
@@ -51,7 +56,7 @@ export async function putBack(
   const { destination, bell, sending } = context;
   const contact = await callOnce(context, (credentials) => destination.findContact(credentials, email));
   if (contact === undefined) return 'MAY_BE_SENT';
-  for (;;) {
+  for (let stale = 0; stale < MAX_STALE;) {
     const seen = bell.count();
     sending.signal.throwIfAborted();
     const outcome = await callOnce(
@@ -61,8 +66,10 @@ export async function putBack(
     );
     if (outcome === 'OPTED_OUT') return outcome;
     if (outcome === 'ON_LIST' || outcome === 'PUT_BACK') return 'MAY_BE_SENT';
-    if (outcome === 'REMOVAL_UNDER_WAY') await bell.after(seen);
+    if (outcome === 'STALE') stale += 1;
+    else await bell.after(seen);
   }
+  throw new RetryLaterError('The look-up was too old each time when the contact was to be put back.');
 }
 
 /** The two calls of one turn. STALE: too much has happened since the look-up, and nothing was changed. */
@@ -86,6 +93,9 @@ async function lookAndPutBack(
   await destination.subscribe(proven.credentials, contact, run.listId);
   return 'PUT_BACK';
 }
+
+/** Look-ups of one try that may be too old, before the others have their turn. */
+const MAX_STALE = 3;
 
 /**
  * The longest from the answer to a look-up to the begin of the call that relies on it. By the machine's time, also at a

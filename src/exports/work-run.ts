@@ -21,8 +21,8 @@ import { moveRun, RunMovedError, writeRun } from './run-states.js';
  * 4. look for the list once more: what went to a list that is gone has not arrived;
  * 5. close.
  *
- * Only a few runs are at 1 and 2 at a time (see preparing-places.ts). A run that is held after 2 is left as it is. Whatever ends the sending early (a cancel, a problem, the deadline) leads
- * to 5.
+ * Only a few runs of an account are at 1 and 2 at a time, and only a few of all accounts prepare (see preparing-places.ts). A run
+ * that is held after 2 is left as it is. Whatever ends the sending early (a cancel, a problem, the deadline) leads to 5.
  * @throws {ShutdownError} when the process stops, {RunMovedError} when somebody else took the run up: the run stays as
  *   it is.
  */
@@ -34,7 +34,8 @@ export async function workRun(context: RunContext): Promise<void> {
       await checkList(context);
       context.sending.signal.throwIfAborted();
       await askAboutPastBatches(context);
-      return prepare(context);
+      const leave = await context.services.preparingPlaces.enter(context.sending.signal);
+      return prepare(context).finally(leave);
     }).finally(context.prepared);
     if (preparation !== 'ENDED' && preparation.state === 'HELD') return;
     if (isPrepared(context.run)) {
