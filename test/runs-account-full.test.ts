@@ -223,6 +223,46 @@ describe('with the limit of the account', () => {
   });
 });
 
+describe('refusals of a full account do not stand', () => {
+  it('of people who were refused before for another reason', async () => {
+    const clock = movableClock();
+    await using engine = await startEngine({ sluice: { clock } });
+    const { sluice, sandbox } = engine;
+    const exportId = await exportOf(engine, people(300));
+    // Its 260 others fill the account; once there is room, the forty are welcome.
+    sandbox.refuseAddresses({ emails: Array.from({ length: 40 }, (_, n) => emailOf(n + 1)), how: 'later' });
+    expect(await runFully(sluice, exportId)).toMatchObject({ problem: null, progress: { rejected: 40 } });
+    sandbox.clearFaults();
+    sandbox.set({ subscriberLimit: 260 });
+    clock.pass(31 * DAY_MS);
+    const full = await runFully(sluice, exportId);
+    expect(full).toMatchObject({ problem: { code: 'ACCOUNT_FULL' }, progress: { toSend: 40, rejected: 40 } });
+    expect(full.problem?.message).toContain('refused 40 contacts');
+    sandbox.set({ subscriberLimit: null });
+    expect(await runFully(sluice, exportId)).toMatchObject({
+      state: 'SUCCEEDED',
+      progress: { unchanged: 260, confirmed: 40 },
+    });
+  });
+
+  it('of an earlier run, which could not know that the account was full', async () => {
+    await using engine = await startEngine({ sandbox: { subscriberLimit: 300, canReadAccount: false } });
+    const { sluice, sandbox } = engine;
+    const exportId = await exportOf(engine, people(319));
+    expect(await runFully(sluice, exportId)).toMatchObject({ problem: null, progress: { rejected: 19 } });
+    await sluice.importCsv(people(344), { segment: 'All' });
+    expect(await runFully(sluice, exportId)).toMatchObject({
+      problem: { code: 'ACCOUNT_FULL' },
+      progress: { unchanged: 300, rejected: 44, toSend: 44 },
+    });
+    sandbox.set({ subscriberLimit: null });
+    expect(await runFully(sluice, exportId)).toMatchObject({
+      state: 'SUCCEEDED',
+      progress: { unchanged: 300, confirmed: 44 },
+    });
+  });
+});
+
 describe('a full account whose refusals are known later', () => {
   it('refuses nobody for thirty days', async () => {
     await using engine = await startEngine({ sandbox: { subscriberLimit: 100, canReadAccount: false } });

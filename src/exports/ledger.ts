@@ -176,18 +176,35 @@ export async function unplan(services: Tenant, run: ExportRun): Promise<void> {
   await changeEntries(services, run, '"plannedRun" = NULL', '"plannedRun" = $2');
 }
 
+/** People whom the destination does not hold, so that their refusal may be for want of room. */
+const MAY_LACK_ROOM = `"standing" = ${Standing.NEVER_DELIVERED} AND "task" <> ${LedgerTask.REMOVE}`;
+const BY_DESTINATION = `"refusal" LIKE '{"reason":"${RejectionReason.REFUSED_BY_DESTINATION}"%'`;
+const WAS_REFUSED = `"refusal" LIKE '%"wasRefused":true%'`;
+
 /**
- * The account was full: of whom the run would have brought there, no refusal stands, and who was refused for the first
- * time counts as never refused. The next run tries them again.
+ * The account was full, perhaps since an earlier run that could not know it: no refusal stands of whom the account does not
+ * hold. Who was refused by this run for the first time counts as never refused. The next run tries them again.
  */
 export async function forgetRefusals(services: Tenant, run: ExportRun): Promise<void> {
+  const lacksRoom = `${MAY_LACK_ROOM} AND ${BY_DESTINATION}`;
+  const isNewcomer = `"refusedRun" = $2 AND NOT ${WAS_REFUSED}`;
   await changeEntries(
     services,
     run,
-    `"refusedRun" = CASE WHEN "refusal" LIKE '%"wasRefused":true%' THEN "refusedRun" ELSE NULL END, "refusal" = NULL`,
-    `"refusedRun" = $2 AND "standing" = ${Standing.NEVER_DELIVERED} AND "task" <> ${LedgerTask.REMOVE}
-       AND "refusal" LIKE '{"reason":"${RejectionReason.REFUSED_BY_DESTINATION}"%'`,
+    '"refusedRun" = NULL, "refusal" = NULL',
+    `${isNewcomer} AND ${lacksRoom}`,
   );
+  await changeEntries(services, run, '"refusal" = NULL', `"refusedRun" <= $2 AND ${lacksRoom}`);
+}
+
+/** How many of these people the run was refused who had been refused before; the same after `forgetRefusals`. */
+export async function countRefusedAgain(scanner: Scanner, run: ExportRun): Promise<number> {
+  const [row] = await scanner.query<[{ people: number }]>(
+    `SELECT COUNT(*) AS "people" FROM "ledger_entries" WHERE "ledgerId" = $1 AND "refusedRun" = $2
+       AND ${MAY_LACK_ROOM} AND ("refusal" IS NULL OR (${BY_DESTINATION} AND ${WAS_REFUSED}))`,
+    [run.ledgerId, run.number],
+  );
+  return row.people;
 }
 
 /** Changes entries in steps of some 50 ms. @param where which of the ledger's; $2 is the number of the run. */
