@@ -201,7 +201,9 @@ describe('the segments of an export', () => {
     );
     const run = await runFully(sluice, exportId);
     expect(run).toMatchObject({ state: 'SKIPPED', problem: { code: 'TOO_MANY_PROFILES' } });
-    expect(run.problem?.message).toBe('The segments have 3 profiles; the connection allows 2 for an export.');
+    expect(run.problem?.message).toBe(
+      'The segments have 3 profiles, more than the connection allows for an export.',
+    );
     expect(imports(sandbox)).toEqual([]);
     expect(sandbox.contactCount).toBe(0);
 

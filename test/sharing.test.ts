@@ -1,17 +1,19 @@
 import { randomUUID } from 'node:crypto';
-import { CONNECTION, connectionCalls, refusalOf, type ConnectionAnswer } from './helpers/connection-calls.js';
+import { connectionCalls, refusalOf } from './helpers/connection-calls.js';
 import { emailOf, exportOf, people, runFully, startEngine } from './helpers/engine.js';
 import { runToEnd, startRun } from './helpers/flows.js';
 import { share } from './helpers/operations.js';
 import { setDisabled, setRole, signedInAs, type RoleName } from './helpers/people.js';
+import { RawClient } from './helpers/raw-client.js';
 import type { Sluice } from './helpers/sluice.js';
+import { createTrigger } from './helpers/trigger-calls.js';
 
-const EXPORT = `id yourAccess connection { ${CONNECTION} }`;
+const EXPORT = 'id yourAccess connection { displayName }';
 
 interface ExportAnswer {
   readonly id: string;
   readonly yourAccess: string;
-  readonly connection: ConnectionAnswer | null;
+  readonly connection: { readonly displayName: string } | null;
 }
 
 const exportAs = async (sluice: Sluice, id: string): Promise<ExportAnswer> =>
@@ -21,7 +23,8 @@ const exportAs = async (sluice: Sluice, id: string): Promise<ExportAnswer> =>
 const rename = (sluice: Sluice, id: string) =>
   sluice.query('mutation ($id: ID!) { updateExport(id: $id, input: { name: "Renamed" }) { id } }', { id });
 
-const HIDDEN = {
+/** Of a shared connection, contributors read these as null. */
+const FOR_ADMINISTRATORS = {
   host: null,
   apiKeyHint: null,
   consent: null,
@@ -30,6 +33,46 @@ const HIDDEN = {
   problem: null,
   updatedBy: null,
 };
+
+/** What whoever may not use a connection is refused, each with what is asked for. */
+const HIDDEN = {
+  ...Object.fromEntries(
+    ['host', 'apiKeyHint', 'consentDueAt', 'checkedAt', 'sharing', 'yourAccess', 'profileLimit']
+      .concat('createdAt', 'updatedAt')
+      .map((field) => [field, field]),
+  ),
+  consent: 'consent { statement acceptedBy { id } }',
+  exportUser: 'exportUser { id }',
+  problem: 'problem { code }',
+  updatedBy: 'updatedBy { id }',
+};
+
+/** Everything that leads to a connection, with the path of the first one in the answer. */
+function waysTo(exportId: string, runId: string): [path: string, way: (fields: string) => string][] {
+  return [
+    ['exports.nodes.0.connection', (fields) => `{ exports { nodes { connection { ${fields} } } } }`],
+    ['export.connection', (fields) => `{ export(id: "${exportId}") { connection { ${fields} } } }`],
+    [
+      'exportRuns.nodes.0.export.connection',
+      (fields) => `{ exportRuns { nodes { export { connection { ${fields} } } } } }`,
+    ],
+    [
+      'exportRun.export.connection',
+      (fields) => `{ exportRun(id: "${runId}") { export { connection { ${fields} } } } }`,
+    ],
+    [
+      'triggers.nodes.0.export.connection',
+      (fields) => `{ triggers { nodes { export { connection { ${fields} } } } } }`,
+    ],
+    [
+      'refreshes.nodes.0.steps.0.run.export.connection',
+      (fields) => `{ refreshes { nodes { steps { run { export { connection { ${fields} } } } } } } }`,
+    ],
+  ];
+}
+
+const at = (data: unknown, path: string): unknown =>
+  path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], data);
 
 /** An engine with an export on its connection, which is not shared, and a contributor and a viewer beside it. */
 async function withPeople() {
@@ -54,7 +97,7 @@ describe('a connection', () => {
       state: 'CONNECTED',
       sharing: 'ADMINISTRATORS_AND_CONTRIBUTORS',
       yourAccess: 'VIEW',
-      ...HIDDEN,
+      ...FOR_ADMINISTRATORS,
     });
     expect(await connectionCalls(sluice).get(connectionId)).toMatchObject({
       yourAccess: 'EDIT',
@@ -64,20 +107,127 @@ describe('a connection', () => {
   });
 
   it.each<RoleName>(['CONTRIBUTOR', 'VIEWER'])(
-    'tells its name, kind and state through an export to a %s',
+    'tells id, name, kind and state to a %s who may not use it, whatever leads to it, and FORBIDDEN at the path of the rest',
     async (role) => {
       await using world = await withPeople();
+      const { sluice, connectionId, exportId } = world;
+      const { id: runId } = await runFully(sluice, exportId);
+      await createTrigger(sluice, exportId);
+      await sluice.query('mutation { runRefresh { id } }');
       const reader = role === 'VIEWER' ? world.viewer : world.contributor;
-      const { connection, yourAccess } = await exportAs(reader, world.exportId);
-      expect(yourAccess).toBe('VIEW');
-      expect(connection).toMatchObject({
-        displayName: 'Test account',
-        kind: 'ACTIVE_CAMPAIGN',
-        state: 'CONNECTED',
-        ...HIDDEN,
-      });
+      for (const [path, way] of waysTo(exportId, runId)) {
+        const shown = await reader.request(way('id displayName kind state'));
+        expect(shown.body.errors).toBeUndefined();
+        expect(at(shown.body.data, path)).toEqual({
+          id: connectionId,
+          displayName: 'Test account',
+          kind: 'ACTIVE_CAMPAIGN',
+          state: 'CONNECTED',
+        });
+        for (const [field, selection] of Object.entries(HIDDEN)) {
+          const { body } = await reader.request(way(`displayName ${selection}`));
+          const refused = body.errors?.map((error) => ({
+            path: error.path?.join('.'),
+            code: error.extensions.code,
+            remedy: typeof error.extensions.remedy,
+          }));
+          expect(refused).toContainEqual({
+            path: `${path}.${field}`,
+            code: 'FORBIDDEN',
+            remedy: 'string',
+          });
+          expect(JSON.stringify(body)).not.toContain(world.sandbox.host);
+        }
+      }
     },
   );
+
+  it('keeps the rest of the answer when a field of it is FORBIDDEN', async () => {
+    await using world = await withPeople();
+    const document = (field: string) => `{ exports { nodes { name connection { displayName ${field} } } } }`;
+    const nullable = await world.viewer.request(document('host'));
+    expect(nullable.body.data).toEqual({
+      exports: { nodes: [{ name: 'Test export', connection: { displayName: 'Test account', host: null } }] },
+    });
+    // The contract promises that it is never null: its connection is null instead.
+    const required = await world.viewer.request(document('profileLimit'));
+    expect(required.body.data).toEqual({ exports: { nodes: [{ name: 'Test export', connection: null }] } });
+    expect(required.body.errors).toHaveLength(1);
+  });
+
+  it('is told over WebSocket by the same rule, as soon as its sharing is withdrawn', async () => {
+    await using world = await withPeople();
+    const { sluice, exportId, connectionId, contributor } = world;
+    const { id: runId } = await runFully(sluice, exportId);
+    const limitOf = async () => {
+      const client = new RawClient(sluice);
+      await client.init(`Bearer ${contributor.token}`);
+      await client.next();
+      const { payload } = await client.subscribe(
+        'subscription ($id: ID!) { exportRunChanged(runId: $id) { export { connection { profileLimit } } } }',
+        { id: runId },
+      );
+      client.socket.close();
+      return payload;
+    };
+    await share(sluice, connectionId, true);
+    expect(await limitOf()).toMatchObject({
+      data: { exportRunChanged: { export: { connection: { profileLimit: 1_000_000 } } } },
+    });
+    await share(sluice, connectionId, false);
+    expect(await limitOf()).toMatchObject({
+      data: { exportRunChanged: { export: { connection: null } } },
+      errors: [
+        {
+          path: ['exportRunChanged', 'export', 'connection', 'profileLimit'],
+          extensions: { code: 'FORBIDDEN' },
+        },
+      ],
+    });
+  });
+
+  it('is told nothing of by the problem of a run: neither its host nor its limit', async () => {
+    await using world = await withPeople();
+    const { sluice, sandbox, exportId, connectionId, viewer } = world;
+    const readProblem = async (id: string) =>
+      (
+        await viewer.query<{ exportRun: { problem: { code: string; message: string; remedy: string } } }>(
+          'query ($id: ID!) { exportRun(id: $id) { problem { code message remedy } } }',
+          { id },
+        )
+      ).exportRun.problem;
+    await connectionCalls(sluice).update(connectionId, { profileLimit: 2 });
+    const { id: tooMany } = await runToEnd(sluice, exportId);
+    const large = await readProblem(tooMany);
+    expect(large.code).toBe('TOO_MANY_PROFILES');
+    expect(large.message).not.toContain('2');
+    await connectionCalls(sluice).update(connectionId, { profileLimit: 1000 });
+    sandbox.revokeKey();
+    const { id: refused } = await runToEnd(sluice, exportId);
+    const { code, message, remedy } = await readProblem(refused);
+    expect(code).toBe('WRONG_KEY');
+    expect(`${message} ${remedy}`).not.toContain(sandbox.host.split(':')[0]);
+  });
+
+  it('is found by its name only by those who may use it', async () => {
+    await using world = await withPeople();
+    const { sluice, contributor, viewer, connectionId } = world;
+    const found = async (reader: Sluice, search: string) =>
+      (
+        await reader.query<{ exports: { totalCount: number } }>(
+          'query ($search: String!) { exports(search: $search) { totalCount } }',
+          { search },
+        )
+      ).exports.totalCount;
+    expect(await found(sluice, 'test ACCOUNT')).toBe(1);
+    expect(await found(contributor, 'test account')).toBe(0);
+    expect(await found(viewer, 'test account')).toBe(0);
+    expect(await found(viewer, 'test export')).toBe(1);
+    expect(await found(viewer, 'active_campaign')).toBe(1);
+    await share(sluice, connectionId, true);
+    expect(await found(contributor, 'test account')).toBe(1);
+    expect(await found(viewer, 'test account')).toBe(0);
+  });
 
   it('is listed to administrators, to contributors if it is shared, and to viewers never', async () => {
     await using world = await withPeople();
@@ -246,6 +396,50 @@ describe('what people hold', () => {
       { reason: 'DUPLICATE_EMAIL', email: null, detail: null },
     ]);
     expect(JSON.stringify(seen)).not.toContain('@');
+  });
+});
+
+describe('a value of a profile', () => {
+  it.each([
+    ['ann@nowhere', true],
+    ['mailto:ann%40nowhere', true],
+    ['ann\uff20nowhere', true],
+    ['+420 777 123 456', true],
+    ['Ann Lee', true],
+    ['p-1', false],
+  ])('that is the id %s of a rejected profile reaches no viewer (hidden: %s)', async (id, hidden) => {
+    await using engine = await startEngine();
+    const csv = `id,email\n"${id}",nobody@example\n`;
+    const exportId = await exportOf(engine, csv, { mapping: { email: 'email' } });
+    const { id: runId } = await runFully(engine.sluice, exportId);
+    const idsAs = async (reader: Sluice) =>
+      (
+        await reader.query<{ exportRun: { rejections: { nodes: { profileId: string | null }[] } } }>(
+          'query ($id: ID!) { exportRun(id: $id) { rejections { nodes { profileId } } } }',
+          { id: runId },
+        )
+      ).exportRun.rejections.nodes;
+    const viewer = await signedInAs(engine.sluice, 'VIEWER');
+    const contributor = await signedInAs(engine.sluice, 'CONTRIBUTOR');
+    expect(await idsAs(contributor)).toEqual([{ profileId: id }]);
+    expect(await idsAs(viewer)).toEqual([{ profileId: hidden ? null : id }]);
+  });
+
+  it('in the rule of a segment reaches no viewer', async () => {
+    await using engine = await startEngine();
+    const rule = { attribute: 'email', operator: 'equals', value: 'ann@example.com' };
+    await exportOf(engine, people(1));
+    await engine.sluice.query(
+      'mutation ($input: CreateSegmentInput!) { createSegment(input: $input) { id } }',
+      { input: { name: 'Ann', kind: 'DYNAMIC', rule } },
+    );
+    const viewer = await signedInAs(engine.sluice, 'VIEWER');
+    const contributor = await signedInAs(engine.sluice, 'CONTRIBUTOR');
+    const rulesAs = async (reader: Sluice) =>
+      (await reader.query<{ segments: { nodes: { rule: unknown }[] } }>('{ segments { nodes { rule } } }'))
+        .segments.nodes;
+    expect(await rulesAs(contributor)).toContainEqual({ rule });
+    expect(await rulesAs(viewer)).toEqual([{ rule: null }, { rule: null }]);
   });
 });
 

@@ -43,7 +43,12 @@ export class Rejection {
   @Column('varchar')
   runId!: string;
 
-  @Field(() => ID, { description: 'The id of the profile, as the import gave it.' })
+  @Field(() => ID, {
+    nullable: true,
+    description:
+      'The id of the profile, as the import gave it. For contributors and administrators; null for viewers if it may be a value of ' +
+      'the profile: if it has other characters than ASCII letters, digits, hyphens and underscores, or no digit.',
+  })
   @Column('varchar')
   profileId!: string;
 

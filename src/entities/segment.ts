@@ -51,7 +51,9 @@ export class Segment {
 
   @Field(() => GraphQLJSONObject, {
     nullable: true,
-    description: 'Who belongs to it, as it was written. Null: the segment is STATIC.',
+    description:
+      'Who belongs to it, as it was written. Null: the segment is STATIC. For contributors and administrators; null for viewers, because ' +
+      'a rule compares with values of profiles.',
   })
   @Column('simple-json', { nullable: true })
   rule!: object | null;

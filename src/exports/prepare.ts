@@ -81,7 +81,7 @@ export async function problemWith(
 ): Promise<{ problem: Problem; count: number } | { members: number }> {
   if (generations.length === 0) return { problem: NO_ACTIVE_SEGMENT, count: 0 };
   const count = await countMembers(scanner, generations);
-  return count > profileLimit ? { problem: tooMany(count, profileLimit), count } : { members: count };
+  return count > profileLimit ? { problem: tooMany(count), count } : { members: count };
 }
 
 /** Takes back what an unfinished preparation planned and counted; the run then ends as if it had looked at nobody. */
@@ -284,11 +284,11 @@ const NO_ACTIVE_SEGMENT: Problem = {
   remedy: 'Activate one of its segments, or choose others.',
 };
 
-function tooMany(members: number, limit: number): Problem {
-  const [have, may] = [members, limit].map((figure) => figure.toLocaleString('en'));
+/** Everybody reads it, so it does not name the limit, which is for users of the connection. */
+function tooMany(members: number): Problem {
   return {
     code: 'TOO_MANY_PROFILES',
-    message: `The segments have ${have} profiles; the connection allows ${may} for an export.`,
+    message: `The segments have ${members.toLocaleString('en')} profiles, more than the connection allows for an export.`,
     remedy:
       'Choose smaller segments, split them over several exports, or raise the profile limit of the connection.',
   };

@@ -13,7 +13,7 @@ import {
   RefreshStepState,
 } from '../entities/refresh.js';
 import { Segment, SegmentState } from '../entities/segment.js';
-import { SluiceError } from '../errors.js';
+import { BadInputError, SluiceError } from '../errors.js';
 import {
   QUEUED_AT_ONCE,
   queueOrSkipRuns,
@@ -89,14 +89,20 @@ async function outcomeOf(
     const isTold = error instanceof SluiceError;
     if (!isTold)
       services.logger.error({ segmentId: subjectId, err: error }, 'a segment could not be evaluated');
-    const reason = isTold ? error.message : 'Something went wrong inside Sluice; the log has it.';
-    const remedy = isTold ? error.remedy : undefined;
+    // What is wrong with a rule is told with its values, which are not for everybody who reads refreshes.
+    const isOfRule = error instanceof BadInputError;
+    const reason = isOfRule
+      ? 'Its rule cannot be used.'
+      : isTold
+        ? error.message
+        : 'Something went wrong inside Sluice; the log has it.';
+    const remedy = isTold && !isOfRule ? error.remedy : undefined;
     return {
       state: RefreshStepState.FAILED,
       problem: {
         code: 'SEGMENT_FAILED',
         message: `The segment "${name}" could not be evaluated. ${reason}`,
-        remedy: remedy ?? 'Evaluate the segment by itself (refreshSegment) to see whether it fails again.',
+        remedy: remedy ?? 'Evaluate the segment by itself (refreshSegment) to see what is wrong.',
       },
     };
   }

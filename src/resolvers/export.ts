@@ -12,7 +12,7 @@ import { getExport, listExports } from '../exports/find-exports.js';
 import { listRuns } from '../exports/runs.js';
 import type { Page } from '../page.js';
 import { AccessLevel } from '../schema/access-level.js';
-import { authorise, mayUse } from '../schema/authorise.js';
+import { authorise, mayUse, visibleSharings } from '../schema/authorise.js';
 import type { Context } from '../schema/context.js';
 import { CreateExportInput, UpdateExportInput } from '../schema/export-inputs.js';
 import { PageArguments } from '../schema/page-arguments.js';
@@ -29,7 +29,8 @@ export class ExportResolver {
     @Ctx() context: Context,
   ): Promise<Page<Export>> {
     await authorise(context, 'Query.exports');
-    return listExports(context.services, page, search);
+    const namesOf = visibleSharings(context.user);
+    return listExports(context.services, page, { text: search ?? '', namesOf });
   }
 
   @Query(() => Export, { description: 'One export. Codes: NOT_FOUND.' })
@@ -130,7 +131,9 @@ export class ExportResolver {
 
   @FieldResolver(() => Connection, {
     nullable: true,
-    description: 'What it sends through. Null: detached, it keeps its configuration and does not run.',
+    description:
+      'What it sends through. Null without an error: detached, it keeps its configuration and does not run. Callers who may not ' +
+      'use it read its id, displayName, kind and state. Errors: FORBIDDEN at the path of any other field.',
   })
   connection(@Root() { connectionId }: Export, @Ctx() context: Context): Promise<Connection | null> {
     return context.loaders.connection(connectionId);

@@ -95,7 +95,8 @@ function isShared(connection: Pick<Connection, 'sharing'> | null): boolean {
   return connection?.sharing === ConnectionSharing.ADMINISTRATORS_AND_CONTRIBUTORS;
 }
 
-function roleTooLow(least: Role): ForbiddenError {
+/** For whoever has a role below `least`. */
+export function roleTooLow(least: Role): ForbiddenError {
   const who = least === Role.ADMINISTRATOR ? 'administrators' : 'contributors and administrators';
   return new ForbiddenError(
     `Only ${who} may do this.`,

@@ -10,8 +10,8 @@ export class ExportPageArguments extends PageArguments {
   @Field(() => String, {
     nullable: true,
     description:
-      'Only exports with this text in their name, or in the name or kind of their connection, in any case. ' +
-      'Up to 200 characters.',
+      'Only exports with this text in their name, in the kind of their connection, or in its name if the caller may use it, ' +
+      'in any case. Up to 200 characters.',
   })
   search?: string | null;
 }

@@ -2,7 +2,8 @@ import { Role } from '../entities/user.js';
 
 /**
  * Who may do what, as data: the checks read it (schema/authorise.ts, schema/guard-fields.ts), and the tests are generated
- * from it. A field of Query, Mutation or Subscription that is not here cannot be asked for at all.
+ * from it. A field of Query, Mutation or Subscription that is not here cannot be asked for at all. Who may read which field of
+ * what is answered stands in field-permissions.ts.
  */
 export interface Rule {
   /** The lowest role that may. Each role includes the one before. */
@@ -105,31 +106,6 @@ export const OPERATIONS = {
 
 export type Operation = keyof typeof OPERATIONS;
 
-/** Who may read a field; everybody else reads null. All of them are nullable in the schema. */
-export interface FieldRule {
-  readonly least: Role;
-  /** A user may read it of themselves too. */
-  readonly orOneself?: true;
-}
-
-export const FIELDS = {
-  'Connection.host': administrators,
-  'Connection.apiKeyHint': administrators,
-  'Connection.consent': administrators,
-  'Connection.consentDueAt': administrators,
-  'Connection.exportUser': administrators,
-  'Connection.checkedAt': administrators,
-  'Connection.problem': administrators,
-  'Connection.updatedBy': administrators,
-  'ProfileAttribute.sample': contributors,
-  'Rejection.email': contributors,
-  // The destination's own words, which may quote the address.
-  'Rejection.detail': contributors,
-  'User.email': { least: ADMINISTRATOR, orOneself: true },
-} as const satisfies Record<string, FieldRule>;
-
-export type GuardedField = keyof typeof FIELDS;
-
 const RANK: Readonly<Record<Role, number>> = { VIEWER: 0, CONTRIBUTOR: 1, ADMINISTRATOR: 2 };
 
 export function isAtLeast(role: Role, least: Role): boolean {
@@ -139,9 +115,4 @@ export function isAtLeast(role: Role, least: Role): boolean {
 /** The rule of an operation that is only known by its name; undefined: there is none. */
 export function ruleOf(operation: string): Rule | undefined {
   return Object.hasOwn(OPERATIONS, operation) ? OPERATIONS[operation as Operation] : undefined;
-}
-
-/** The rule of a field; undefined: whoever sees the object may read it. */
-export function fieldRuleOf(field: string): FieldRule | undefined {
-  return Object.hasOwn(FIELDS, field) ? FIELDS[field as GuardedField] : undefined;
 }

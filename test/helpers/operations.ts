@@ -1,5 +1,6 @@
 import type { Sandbox } from '../../sandbox/sandbox.js';
-import type { GuardedField, Operation } from '../../src/security/permissions.js';
+import type { GuardedField, GuardedType } from '../../src/security/field-permissions.js';
+import type { Operation } from '../../src/security/permissions.js';
 import { connectedConnection, createExportOf, runToEnd, segmentNamed } from './flows.js';
 import { newTokenOf, newUser } from './people.js';
 import type { Sluice, Variables } from './sluice.js';
@@ -27,7 +28,7 @@ export interface Call {
 
 /** A server with a sandbox, and two worlds in it: one shared with contributors, one not. */
 export async function makeWorlds(sluice: Sluice, sandbox: World['sandbox']): Promise<World[]> {
-  await sluice.importCsv('id,email\n1,ann@example.com\n2,nobody@example\n', { segment: 'All' });
+  await sluice.importCsv('id,email\n1,ann@example.com\nnobody@example,nobody@example\n', { segment: 'All' });
   const segmentId = await segmentNamed(sluice, 'All');
   const worlds: World[] = [];
   for (const shared of [true, false]) {
@@ -257,36 +258,135 @@ export const SAMPLES: Readonly<Record<GraphQLOperation, Sample>> = {
   ),
 };
 
-const inConnection = (field: string) => `query ($id: ID!) { export(id: $id) { connection { ${field} } } }`;
-const inRejections = (field: string) =>
-  `query ($id: ID!) { exportRun(id: $id) { rejections { nodes { ${field} } } } }`;
+type Way = (selection: string) => Sample;
 
-/** A query that shows each field which not everybody may read; its last key holds it. */
-export const FIELD_SAMPLES: Readonly<Record<GuardedField, Sample>> = {
-  'Connection.host': about(inConnection('host'), ({ exportId }) => exportId),
-  'Connection.apiKeyHint': about(inConnection('apiKeyHint'), ({ exportId }) => exportId),
-  'Connection.consent': about(inConnection('consent { statement }'), ({ exportId }) => exportId),
-  'Connection.consentDueAt': about(inConnection('consentDueAt'), ({ exportId }) => exportId),
-  'Connection.exportUser': about(inConnection('exportUser { id }'), ({ exportId }) => exportId),
-  'Connection.checkedAt': about(inConnection('checkedAt'), ({ exportId }) => exportId),
-  'Connection.problem': about(inConnection('problem { code }'), ({ exportId }) => exportId),
-  'Connection.updatedBy': about(inConnection('updatedBy { id }'), ({ exportId }) => exportId),
-  'ProfileAttribute.sample': plain('{ profileAttributes { sample } }'),
-  'Rejection.email': about(inRejections('email'), ({ runId }) => runId),
-  'Rejection.detail': about(inRejections('detail'), ({ runId }) => runId),
-  'User.email': async ({ sluice, segmentId, connectionId }) => {
-    // Somebody with an address, who is shown as the one who changed an export.
-    const { createUser } = await sluice.query<{ createUser: { id: string } }>(
-      'mutation { createUser(input: { displayName: "Ann", email: "ann@example.com", role: ADMINISTRATOR }) { id } }',
-    );
-    const ann = sluice.as((await newTokenOf(sluice, createUser.id)).token);
-    const id = await newExport(ann, connectionId, segmentId);
-    return { document: 'query ($id: ID!) { export(id: $id) { updatedBy { email } } }', variables: { id } };
-  },
+/** What `make` makes in a world, made once for all fields of a type. */
+function once(make: (world: World) => Promise<string>): (world: World) => Promise<string> {
+  const made = new WeakMap<World, Promise<string>>();
+  return (world) => {
+    const id = made.get(world) ?? make(world);
+    made.set(world, id);
+    return id;
+  };
+}
+
+const inExport =
+  (inside: (selection: string) => string): Way =>
+  (selection) =>
+    about(`query ($id: ID!) { export(id: $id) { ${inside(selection)} } }`, ({ exportId }) => exportId);
+const inRun =
+  (inside: (selection: string) => string): Way =>
+  (selection) =>
+    about(`query ($id: ID!) { exportRun(id: $id) { ${inside(selection)} } }`, ({ runId }) => runId);
+/** An export that somebody with an address changed last. */
+const exportOfAnn = once(async ({ sluice, connectionId, segmentId }) => {
+  const { createUser } = await sluice.query<{ createUser: { id: string } }>(
+    'mutation { createUser(input: { displayName: "Ann", email: "ann@example.com", role: ADMINISTRATOR }) { id } }',
+  );
+  const ann = sluice.as((await newTokenOf(sluice, createUser.id)).token);
+  return newExport(ann, connectionId, segmentId);
+});
+const someUser = once(userIn);
+const userWithToken = once(async (world) => {
+  const userId = await userIn(world);
+  await newTokenOf(world.sluice, userId);
+  return userId;
+});
+const exportForTriggers = once(exportIn);
+const exportWithTrigger = once(async (world) => {
+  const id = await exportIn(world);
+  await world.sluice.query(
+    'mutation ($id: ID!) { createTrigger(exportId: $id, name: "New") { trigger { id } } }',
+    { id },
+  );
+  return id;
+});
+/** Its only segment is inactive. */
+const skippedRun = once(async (world) => {
+  const segmentId = await segmentIn(world);
+  await world.sluice.query('mutation ($id: ID!) { setSegmentState(id: $id, state: INACTIVE) { id } }', {
+    id: segmentId,
+  });
+  const exportId = await newExport(world.sluice, world.connectionId, segmentId);
+  return (await runToEnd(world.sluice, exportId)).id;
+});
+const someDynamicSegment = once(dynamicSegmentIn);
+const someRefresh = once(async ({ sluice }) => {
+  await sluice.query('mutation { runRefresh { id } }');
+  return '';
+});
+const inPreview =
+  (inside: (selection: string) => string): Way =>
+  (selection) =>
+  () => ({
+    document: `query ($rule: JSONObject!) { previewSegment(rule: $rule) { ${inside(selection)} } }`,
+    variables: { rule: { attribute: 'email', operator: 'greaterThan', value: 1 } },
+  });
+
+/** One way to an object of every guarded type; roles that may not go it meet the rule of its operation. */
+export const WAYS: Readonly<Record<GuardedType, Way>> = {
+  ApiToken: (selection) =>
+    about(`query ($id: ID!) { apiTokens(userId: $id) { nodes { ${selection} } } }`, userWithToken),
+  AuditEvent: (selection) => plain(`{ auditEvents(first: 1) { nodes { ${selection} } } }`),
+  Connection: inExport((selection) => `connection { ${selection} }`),
+  Consent: inExport((selection) => `connection { consent { ${selection} } }`),
+  Export: inExport((selection) => selection),
+  ExportPlan: (selection) =>
+    about(`query ($id: ID!) { planExport(exportId: $id) { ${selection} } }`, ({ exportId }) => exportId),
+  ExportRun: inRun((selection) => selection),
+  IssuedApiToken: (selection) =>
+    about(`mutation ($id: ID!) { issueApiToken(userId: $id, name: "New") { ${selection} } }`, someUser),
+  IssuedTrigger: (selection) =>
+    about(
+      `mutation ($id: ID!) { createTrigger(exportId: $id, name: "New") { ${selection} } }`,
+      exportForTriggers,
+    ),
+  PreviewedProfile: (selection) => () => ({
+    document: `query ($rule: JSONObject!) { previewSegment(rule: $rule) { members { ${selection} } } }`,
+    variables: { rule: RULE },
+  }),
+  Problem: (selection) =>
+    about(`query ($id: ID!) { exportRun(id: $id) { problem { ${selection} } } }`, skippedRun),
+  ProfileAttribute: (selection) => plain(`{ profileAttributes { ${selection} } }`),
+  Refresh: (selection) => refreshed(`{ refreshes(first: 1) { nodes { ${selection} } } }`),
+  RefreshStep: (selection) => refreshed(`{ refreshes(first: 1) { nodes { steps { ${selection} } } } }`),
+  Rejection: inRun((selection) => `rejections { nodes { ${selection} } }`),
+  Segment: (selection) => about(`query ($id: ID!) { segment(id: $id) { ${selection} } }`, someDynamicSegment),
+  SegmentPreview: inPreview((selection) => selection),
+  Trigger: (selection) =>
+    about(`query ($id: ID!) { triggers(exportId: $id) { nodes { ${selection} } } }`, exportWithTrigger),
+  UnparsedValues: inPreview((selection) => `unparsed { ${selection} }`),
+  User: (selection) =>
+    about(`query ($id: ID!) { export(id: $id) { updatedBy { ${selection} } } }`, exportOfAnn),
+};
+
+/** Asks once somebody has refreshed. */
+const refreshed =
+  (document: string): Sample =>
+  async (world) => {
+    await someRefresh(world);
+    return { document };
+  };
+
+/** The operation of a way that not everybody may go. */
+export const OPERATION_OF: Partial<Record<GuardedType, GraphQLOperation>> = {
+  ApiToken: 'Query.apiTokens',
+  AuditEvent: 'Query.auditEvents',
+  ExportPlan: 'Query.planExport',
+  IssuedApiToken: 'Mutation.issueApiToken',
+  IssuedTrigger: 'Mutation.createTrigger',
+  PreviewedProfile: 'Query.previewSegment',
+  SegmentPreview: 'Query.previewSegment',
+  UnparsedValues: 'Query.previewSegment',
 };
 
 /** Fields that nobody has a value of in these worlds. */
-export const EMPTY_FIELDS: readonly GuardedField[] = ['Connection.consentDueAt', 'Connection.problem'];
+export const EMPTY_FIELDS: readonly GuardedField[] = [
+  ...(['ApiToken.expiresAt', 'ApiToken.lastUsedAt', 'ApiToken.revokedAt'] as const),
+  ...(['Connection.consentDueAt', 'Connection.problem', 'ExportPlan.problem'] as const),
+  ...(['ExportRun.cancelRequestedAt', 'ExportRun.phase', 'ExportRun.problem'] as const),
+  ...(['ExportPlan.accountLimit', 'RefreshStep.problem', 'Trigger.lastCalledAt'] as const),
+];
 
 /** What an administrator is answered nevertheless: the run of the world is not HELD. */
 export const STATE_FORBIDS: Partial<Record<GraphQLOperation, string>> = {

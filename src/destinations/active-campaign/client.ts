@@ -69,7 +69,7 @@ export function createClient({ http, clock, timeScaleOf }: ClientServices): Clie
     request: Pick<HttpRequest, 'method' | 'path' | 'query' | 'body'>,
   ): Promise<Answer> {
     const { host, apiKey } = credentials;
-    if (!SENDABLE_KEY.test(apiKey)) throw wrongKey(host);
+    if (!SENDABLE_KEY.test(apiKey)) throw wrongKey();
     const headers = { 'Api-Token': apiKey, Accept: 'application/json', 'Content-Type': 'application/json' };
     const exchange = async () => {
       const answer = await http({ ...request, host, path: `/api/3${request.path}`, headers });

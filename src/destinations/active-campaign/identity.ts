@@ -30,18 +30,18 @@ export async function requireUser(client: Client, credentials: Credentials): Pro
   switch (answer.kind) {
     case 'OK': {
       const { user } = answer.body;
-      if (!isObject(user)) throw notActiveCampaign(host);
+      if (!isObject(user)) throw notActiveCampaign();
       return user;
     }
     case 'FORBIDDEN':
-      throw wrongKey(host);
+      throw wrongKey();
     case 'REDIRECT':
-      throw wrongAccount(host);
+      throw wrongAccount();
     case 'UNPAID':
-      throw accountUnpaid(host);
+      throw accountUnpaid();
     case 'NOT_JSON':
     case 'NOT_FOUND':
-      throw notActiveCampaign(host);
+      throw notActiveCampaign();
     case 'BAD_REQUEST':
       throw senseless(host, 'to the question whose key this is');
   }
@@ -78,6 +78,6 @@ export async function getLists(client: Client, credentials: Credentials, path: s
   await requireUser(client, credentials);
   await client.pause(credentials, SECOND_LOOK_MS);
   const second = await client.get(credentials, path);
-  if (second.kind === 'FORBIDDEN') throw noListPermission(credentials.host);
+  if (second.kind === 'FORBIDDEN') throw noListPermission();
   return second;
 }

@@ -2,44 +2,47 @@ import { FixCredentialsError, RetryLaterError } from '../destination.js';
 
 const MAX_REASON_LENGTH = 500;
 
-/** What a person must mend, in words for that person. */
+/**
+ * What a person must mend, in words for that person. Runs show them to everybody, so they do not name the host, which is for
+ * administrators.
+ */
 
-export function wrongKey(host: string): FixCredentialsError {
+export function wrongKey(): FixCredentialsError {
   return new FixCredentialsError(
     'WRONG_KEY',
-    `${host} does not accept the API key.`,
+    'ActiveCampaign does not accept the API key.',
     'Copy the key again from Settings > Developer in ActiveCampaign; it stops working when it is reset or its user is deleted.',
   );
 }
 
-export function wrongAccount(host: string): FixCredentialsError {
+export function wrongAccount(): FixCredentialsError {
   return new FixCredentialsError(
     'WRONG_ACCOUNT',
-    `${host} sends callers elsewhere, as it does when there is no account of that name.`,
+    'The host sends callers elsewhere, as it does when there is no account of that name.',
     'Compare the host with the API URL at Settings > Developer in ActiveCampaign.',
   );
 }
 
-export function notActiveCampaign(host: string): FixCredentialsError {
+export function notActiveCampaign(): FixCredentialsError {
   return new FixCredentialsError(
     'NOT_ACTIVE_CAMPAIGN',
-    `${host} does not answer like the API of ActiveCampaign.`,
+    'The host does not answer like the API of ActiveCampaign.',
     'Compare host and key with API URL and key at Settings > Developer in ActiveCampaign.',
   );
 }
 
-export function accountUnpaid(host: string): FixCredentialsError {
+export function accountUnpaid(): FixCredentialsError {
   return new FixCredentialsError(
     'ACCOUNT_UNPAID',
-    `The account at ${host} is closed until a payment is settled.`,
+    'The account is closed until a payment is settled.',
     'Settle the payment in ActiveCampaign, under Settings > Billing, then connect again.',
   );
 }
 
-export function noListPermission(host: string): FixCredentialsError {
+export function noListPermission(): FixCredentialsError {
   return new FixCredentialsError(
     'NO_LIST_PERMISSION',
-    `${host} accepts the API key, but its user may not see lists.`,
+    'ActiveCampaign accepts the API key, but its user may not see lists.',
     "Give the user's group permission for lists in ActiveCampaign, or use the key of another user.",
   );
 }
