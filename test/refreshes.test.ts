@@ -278,6 +278,29 @@ describe('a refresh', () => {
     ]);
   });
 
+  it('does not show a value of a rule that cannot be used any more', async () => {
+    await using engine = await startEngine();
+    const { sluice } = engine;
+    await sluice.importCsv(people(2));
+    await segmentBy(sluice, 'Broken', 'email');
+    {
+      // As an earlier version may have stored it.
+      await using database = await beside(sluice);
+      const rule = { attribute: 'email', operator: 'greaterThan', as: 'number', value: 'ann@example.com' };
+      await database.transact(({ manager }) =>
+        manager.query(`UPDATE "segments" SET "rule" = $1`, [JSON.stringify(rule)]),
+      );
+    }
+    await runRefresh(sluice);
+    const [refresh] = await refreshes(sluice);
+    const [step] = refresh?.steps ?? [];
+    expect(step?.problem).toMatchObject({
+      code: 'SEGMENT_FAILED',
+      message: 'The segment "Broken" could not be evaluated. A value of its rule cannot be used.',
+    });
+    expect(JSON.stringify(refresh)).not.toContain('ann@');
+  });
+
   it('leaves the exports of a segment that fails SKIPPED with the reason; the others run', async () => {
     await using engine = await startEngine();
     const { sluice, sandbox } = engine;

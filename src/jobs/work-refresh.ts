@@ -89,14 +89,14 @@ async function outcomeOf(
     const isTold = error instanceof SluiceError;
     if (!isTold)
       services.logger.error({ segmentId: subjectId, err: error }, 'a segment could not be evaluated');
-    // What is wrong with a rule is told with its values, which are not for everybody who reads refreshes.
-    const isOfRule = error instanceof BadInputError;
-    const reason = isOfRule
-      ? 'Its rule cannot be used.'
+    // Everybody reads refreshes, but not the values that a rule compares with, which such an error quotes.
+    const quotesValue = error instanceof BadInputError && error.field?.endsWith('.value') === true;
+    const reason = quotesValue
+      ? 'A value of its rule cannot be used.'
       : isTold
         ? error.message
         : 'Something went wrong inside Sluice; the log has it.';
-    const remedy = isTold && !isOfRule ? error.remedy : undefined;
+    const remedy = isTold && !quotesValue ? error.remedy : undefined;
     return {
       state: RefreshStepState.FAILED,
       problem: {
