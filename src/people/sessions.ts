@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { systemClock, type Clock } from '../clock.js';
 import { ApiToken } from '../entities/api-token.js';
-import { User } from '../entities/user.js';
+import { User, type Role } from '../entities/user.js';
 import { isDatabaseAway } from '../database-errors.js';
 import { describeError } from '../errors.js';
 import type { Logger } from '../logger.js';
@@ -9,18 +9,23 @@ import type { Wire } from '../wire.js';
 import type { Principal } from './principal.js';
 
 /**
- * Knows the sockets that are open, and ends those whose principal may not stay: an HTTP request proves who asks every
- * time, a socket only once and may then be open for days.
+ * Knows the sockets and uploads that are open, and ends those whose principal may not stay: a request proves who asks when it
+ * begins, but a socket may then be open for days, and an upload takes an hour.
  *
  * Where there are other processes, they tell over the wire whom they changed; what the wire loses is found by looking at
- * everybody who has a socket open, every `LOOK_MS`.
+ * everybody who has one open, every `LOOK_MS`.
  */
 export interface Sessions {
   /**
-   * Watches over a socket until the function that is answered is called.
+   * Watches over a socket or an upload until the function that is answered is called.
    * @param end closes it; the reason is for the person at the other end.
+   * @param mayStay whether it may go on with the role that the user has now. Default: with the role that they came with alone.
    */
-  readonly open: (principal: Principal, end: (reason: string) => void) => () => void;
+  readonly open: (
+    principal: Principal,
+    end: (reason: string) => void,
+    mayStay?: (role: Role) => boolean,
+  ) => () => void;
   /** Call it after every commit that changed a user, or a token of theirs. */
   readonly changed: (userId: string) => void;
 }
@@ -28,6 +33,7 @@ export interface Sessions {
 interface Session {
   readonly principal: Principal;
   readonly end: (reason: string) => void;
+  readonly mayStay: (role: Role) => boolean;
 }
 
 /** Timers cannot wait for much longer than three weeks, and clocks are set: it looks again at least every hour. */
@@ -49,9 +55,9 @@ export function createSessions(services: {
     const theirs = [...sessions].filter(({ principal }) => principal.user.id === userId);
     if (theirs.length === 0) return;
     try {
-      for (const { principal, end } of theirs) {
-        const reason = await reasonToEnd(reader, principal);
-        if (reason !== undefined) end(reason);
+      for (const session of theirs) {
+        const reason = await reasonToEnd(reader, session);
+        if (reason !== undefined) session.end(reason);
       }
     } catch (error: unknown) {
       // Nobody can change anything either while the database is away; it is looked at again when it is back.
@@ -88,8 +94,8 @@ export function createSessions(services: {
   wire.hear(USER, (userId) => void lookAt(userId));
 
   return {
-    open: (principal, end) => {
-      const session = { principal, end };
+    open: (principal, end, mayStay = (role) => role === principal.user.role) => {
+      const session = { principal, end, mayStay };
       const closed = new AbortController();
       sessions.add(session);
       // Something may have changed between the look at the token and this moment.
@@ -117,10 +123,13 @@ export function createSessions(services: {
 
 const EXPIRED = 'The token has expired.';
 
-async function reasonToEnd(reader: EntityManager, principal: Principal): Promise<string | undefined> {
+async function reasonToEnd(
+  reader: EntityManager,
+  { principal, mayStay }: Session,
+): Promise<string | undefined> {
   const user = await reader.findOneBy(User, { id: principal.user.id });
   if (user === null || user.disabled) return 'The user is disabled.';
-  if (user.role !== principal.user.role) return 'The role of the user has changed; connect again.';
+  if (!mayStay(user.role)) return 'The role of the user has changed; connect again.';
   if (principal.apiTokenId === null) return undefined;
   const token = await reader.findOneBy(ApiToken, { id: principal.apiTokenId });
   return token?.revokedAt === null ? undefined : 'The token was revoked.';

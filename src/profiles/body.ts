@@ -1,4 +1,4 @@
-import { addAbortSignal, finished, type Readable } from 'node:stream';
+import { addAbortSignal, finished, PassThrough, type Duplex, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { describeError } from '../errors.js';
 import { BrokenBodyError } from './broken-body-error.js';
@@ -8,37 +8,36 @@ const SEND_AGAIN = 'Send the whole file again; what is stored already is recogni
 /**
  * The bytes of a body, unpacked. Leaving the loop early does not close `body`: an HTTP request would lose its
  * connection, and its sender would never read why it was refused.
- * @param signal ends the import, and with it the body.
- * @throws {BrokenBodyError} when the body ends before its time.
+ * @param signal ends the loop, also while it waits for bytes; `body` stays open.
+ * @throws {BrokenBodyError} when the body ends before its time; the signal's reason.
  */
 export async function* openBody(
   body: Readable,
   gzip: boolean,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
-  if (signal !== undefined) addAbortSignal(signal, body);
-  const source = gzip ? unpack(body) : body;
+  const source = gzip ? through(body, createGunzip()) : signal ? through(body, new PassThrough()) : body;
+  if (signal !== undefined) addAbortSignal(signal, source);
   try {
     const chunks = source.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
     for await (const chunk of chunks) yield chunk;
   } catch (error: unknown) {
-    throw describeBreak(error, signal);
+    signal?.throwIfAborted();
+    throw describeBreak(error);
   } finally {
     if (source !== body) source.destroy();
   }
 }
 
-function unpack(body: Readable): Readable {
-  const gunzip = createGunzip();
+function through(body: Readable, next: Duplex): Readable {
   // `pipe` passes data on, but not that the sender has gone.
   finished(body, { writable: false }, (error) => {
-    if (error) gunzip.destroy(error);
+    if (error) next.destroy(error);
   });
-  return body.pipe(gunzip);
+  return body.pipe(next);
 }
 
-function describeBreak(error: unknown, signal: AbortSignal | undefined): BrokenBodyError {
-  if (signal?.aborted) return new BrokenBodyError('The import was stopped by the server.', SEND_AGAIN);
+function describeBreak(error: unknown): BrokenBodyError {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code === 'Z_BUF_ERROR') {
     return new BrokenBodyError('The gzip body ends before its end: it was cut off.', SEND_AGAIN);

@@ -19,6 +19,8 @@ export interface ImportWriterOptions {
   readonly segment: FillingSegment | undefined;
   /** Where rows are kept while they are sorted. */
   readonly scratchDirectory: string;
+  /** Nothing is stored any more once it aborts. */
+  readonly signal: AbortSignal | undefined;
 }
 
 /**
@@ -73,6 +75,11 @@ export class ImportWriter implements AsyncDisposable {
     await this.storing;
   }
 
+  /** Resolves when nothing is being stored any more, for whoever gives the import up. */
+  async settle(): Promise<void> {
+    await this.storing.catch(() => undefined);
+  }
+
   /** @param removed members that left the segment. */
   report(removed: number, warnings: readonly string[] = []): ImportReport {
     const { received, stored, unchanged, rejected, errors } = this;
@@ -117,10 +124,10 @@ export class ImportWriter implements AsyncDisposable {
   }
 
   private async store(batch: ImportBatch): Promise<void> {
-    const { stored, unchanged } = await this.database.transact(
-      (transaction) => storeBatch(transaction, batch, this.options),
-      PROFILES_LANE,
-    );
+    const { stored, unchanged } = await this.database.transact((transaction) => {
+      this.options.signal?.throwIfAborted();
+      return storeBatch(transaction, batch, this.options);
+    }, PROFILES_LANE);
     this.stored += stored;
     this.unchanged += unchanged;
   }

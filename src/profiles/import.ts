@@ -50,7 +50,7 @@ export interface ImportOptions {
 /**
  * Reads profiles from a file of any size and stores them batch by batch; no import deletes a profile. A line that
  * cannot be taken is reported and costs only itself; in the segment, the profile that it names stays what it was.
- * @param signal ends the import; what is stored until then stays.
+ * @param signal ends the import with its reason: nothing more is stored, and the segment is as it was.
  * @throws {BadInputError} for options, a header row or a file that cannot be used: nothing was stored.
  * @throws {IncompleteImportError} when the body breaks off: the complete lines are stored, the segment is as it was.
  */
@@ -87,7 +87,10 @@ export async function importProfiles(
       for await (const block of blocks) await writer.add(reader.read(block));
       await writer.add(reader.last());
     } catch (error: unknown) {
-      if (!(error instanceof BrokenBodyError)) throw error;
+      if (!(error instanceof BrokenBodyError)) {
+        await writer.settle();
+        throw error;
+      }
       broken = error;
     }
     await writer.finish();
@@ -95,31 +98,31 @@ export async function importProfiles(
   };
 
   if (options.segmentName === undefined) {
-    await using writer = writerFor(services, options.mode, undefined);
+    await using writer = writerFor(services, options.mode, { signal });
     await storeAll(writer);
     return writer.report(0);
   }
-  return importSegment(services, parseName('segment', options.segmentName), options.mode, storeAll);
+  const name = parseName('segment', options.segmentName);
+  return importSegment(services, { name, mode: options.mode, signal }, storeAll);
 }
 
 async function importSegment(
   services: ImportServices,
-  name: string,
-  mode: ImportMode,
+  { name, mode, signal }: { name: string; mode: ImportMode; signal: AbortSignal | undefined },
   storeAll: (writer: ImportWriter) => Promise<void>,
 ): Promise<ImportReport> {
   refuseToFillDynamic(await findSegmentNamed(services, name));
   const segment = { name, generation: await beginGeneration(services) };
   const filled = new AbortController();
   void keepAlive(services, segment.generation, filled.signal);
-  await using writer = writerFor(services, mode, segment);
+  await using writer = writerFor(services, mode, { segment, signal });
   let removed: number;
   try {
     await storeAll(writer);
     refuseToEmpty(writer);
     // Somebody whose line cannot be read has not left.
     const keepsMembers = writer.unreadableIds > 0;
-    removed = await swapGeneration(services, segment, { keepsMembers });
+    removed = await swapGeneration(services, segment, { keepsMembers, signal });
   } catch (error: unknown) {
     await tidyUp(services, () => removeGeneration(services.database, segment.generation));
     throw error;
@@ -153,9 +156,9 @@ function counted(count: number, what: string): string {
 function writerFor(
   { database, scratchDirectory }: ImportServices,
   mode: ImportMode,
-  segment: FillingSegment | undefined,
+  { segment, signal }: { segment?: FillingSegment; signal: AbortSignal | undefined },
 ): ImportWriter {
-  return new ImportWriter(database, { mode, segment, scratchDirectory });
+  return new ImportWriter(database, { mode, segment, scratchDirectory, signal });
 }
 
 /** What became of the import is decided already. What stays behind goes after the next one, or at the next start. */

@@ -18,13 +18,13 @@ interface SwapServices {
  * Makes a filled generation the members of the segment, all at once; the segment is made if there is none of that name.
  * When two imports do this, the later one wins.
  * @param options.keepsMembers whether everybody who is a member now stays one.
- * @throws {BadInputError} when a rule decides who belongs to the segment.
+ * @throws {BadInputError} when a rule decides who belongs to the segment; the reason of `options.signal`.
  * @returns how many members left the segment by it.
  */
 export async function swapGeneration(
   services: SwapServices,
   filled: { name: string; generation: number },
-  { keepsMembers = false } = {},
+  { keepsMembers = false, signal }: { keepsMembers?: boolean; signal?: AbortSignal | undefined } = {},
 ): Promise<number> {
   const { database, clock } = services;
   for (;;) {
@@ -34,6 +34,7 @@ export async function swapGeneration(
     if (keepsMembers && compared !== null) await copyMembers(database, compared, filled.generation);
     const left = await countLeft(database.reader, compared, filled.generation);
     const swapped = await database.transact(async ({ manager }) => {
+      signal?.throwIfAborted();
       const segment = await manager.findOneBy(Segment, { name: filled.name });
       refuseToFillDynamic(segment);
       if ((segment?.generation ?? null) !== compared) return false;

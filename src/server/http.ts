@@ -16,6 +16,7 @@ import { auditImport, importRoute } from './import-route.js';
 import type { InFlight } from './in-flight.js';
 import type { DoorLimits } from './limits.js';
 import type { Requests } from './requests.js';
+import { watchPrincipal } from './shut-out.js';
 import { createSlowBodies } from './slow-bodies.js';
 
 export interface HttpParts {
@@ -65,7 +66,8 @@ export function createHttpApp(parts: HttpParts): Express {
   app.all('/graphql', authenticated, express.json({ limit: limits.requestBytes }), inFlight.track(graphql));
 
   const profiles = inFlight.track(importRoute(services, requests));
-  app.put('/profiles', authenticated, mayImport, bodies.allowLong, profiles);
+  const watched = watchPrincipal(services.sessions);
+  app.put('/profiles', authenticated, mayImport, watched, bodies.allowLong, profiles);
 
   app.use(() => {
     throw noSuchAddress();
@@ -143,6 +145,7 @@ function requireToken({ services, entrance, requests }: HttpParts): RequestHandl
   return async (request, response, next) => {
     const { logger } = requests.of(request);
     const { principal, address } = await entrance.enter(request, request.headers.authorization, logger);
+    response.locals.principal = principal;
     response.locals.context = createContext({ ...services, logger }, principal, address);
     next();
   };

@@ -8,6 +8,7 @@ import { IncompleteImportError, type ImportReport } from '../profiles/import-rep
 import { NOTES_LANE } from '../lanes.js';
 import { answerFailure, type FailureAnswer } from './error-format.js';
 import type { Requests } from './requests.js';
+import { cutAfterAnswer, shutOutSignal } from './shut-out.js';
 
 const PARAMETERS = ['id', 'segment', 'mode', 'idAttribute', 'columns', 'short'];
 const FORMATS = new Map<string, ImportOptions['format']>([
@@ -27,11 +28,12 @@ export function importRoute(shared: ImportServices, requests: Requests): Request
     const opened = requests.of(request);
     const services = { ...shared, logger: opened.logger };
     const actor = response.locals.actor as SignedInActor;
+    const shutOut = shutOutSignal(response);
     try {
       const options = readOptions(request);
       // Should the process be killed in the middle, it is known nevertheless who changed what was stored until then.
       await auditImport(services, actor, 'STARTED', { segment: options.segmentName, mode: options.mode });
-      const report = await importProfiles(services, options, request);
+      const report = await importProfiles(services, options, request, shutOut);
       const { errors, ...figures } = report;
       await auditImport(services, actor, 'OK', { segment: options.segmentName, ...figures });
       services.logger.info(figures, 'import finished');
@@ -40,7 +42,8 @@ export function importRoute(shared: ImportServices, requests: Requests): Request
       const report = error instanceof IncompleteImportError ? error.report : undefined;
       const result = error instanceof SluiceError ? error.code : 'INTERNAL_SERVER_ERROR';
       await auditImport(services, actor, result, { ...report, errors: undefined });
-      // Everything else is a fault of ours: express hands it to the server's last handler.
+      if (shutOut?.aborted) cutAfterAnswer(request, response);
+      // Everything else is a fault of ours, or a sender who is shut out: express hands it to the server's last handler.
       if (!(error instanceof BadInputError)) throw error;
       // A body that came too slowly was answered before it was broken off.
       if (!response.headersSent) answerFailure(response, failureOf(error, report), opened);
