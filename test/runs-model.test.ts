@@ -147,7 +147,7 @@ const KNOWN: Readonly<Record<string, readonly Step[]>> = {
     run(0),
     run(0, acceptAll),
   ],
-  'somebody who is refused for good is no newcomer to a full account': [
+  'no refusal of a full account stands, also of somebody who was refused before': [
     run(0, refuse(0, 'later')),
     { changes: [{ do: 'fill the account' }], run: { export: 0, force: true } },
     run(0),

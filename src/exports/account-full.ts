@@ -1,4 +1,4 @@
-import { MoreThan } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import { RetryLaterError, type Capacity } from '../destinations/destination.js';
 import { Batch, BatchState } from '../entities/batch.js';
 import type { Problem } from '../entities/problem.js';
@@ -17,11 +17,10 @@ const MAX_TRIES = 3;
 export async function accountFull(context: RunContext): Promise<Problem | undefined> {
   const { run, services } = context;
   const { reader, scanner } = services.database;
-  const settled = { runId: run.id, state: BatchState.SETTLED };
-  if (!(await reader.existsBy(Batch, { ...settled, rejected: MoreThan(0) }))) return undefined;
+  if (!(await wereRefusedLater(reader, run.id))) return undefined;
   const batches = await reader.find(Batch, {
     select: { newcomers: true, newcomersRefused: true, newcomersRefusedLast: true },
-    where: settled,
+    where: { runId: run.id, state: BatchState.SETTLED },
     order: { intentAt: 'ASC', id: 'ASC' },
   });
   const { limit, contacts } = await capacityOf(context);
@@ -36,6 +35,15 @@ export async function accountFull(context: RunContext): Promise<Problem | undefi
   return refusedAgain === 0
     ? undefined
     : problemOf(`${shown(refusedAgain)} contacts that an earlier run had tried`, limit, contacts);
+}
+
+/** Whether contacts of the run were refused in the outcome of a batch. Who is refused at once is told why, and has left it. */
+async function wereRefusedLater(reader: EntityManager, runId: string): Promise<boolean> {
+  return reader
+    .createQueryBuilder(Batch, 'batch')
+    .where('batch.runId = :runId AND batch.state = :state', { runId, state: BatchState.SETTLED })
+    .andWhere('batch.confirmed < batch.contacts')
+    .getExists();
 }
 
 async function capacityOf(context: RunContext): Promise<Capacity> {

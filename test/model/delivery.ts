@@ -63,10 +63,13 @@ export class Delivery {
     return fate === 'RETURNING' || (fate === 'NEW' && this.formerAddresses(list, key, entry).length > 0);
   }
 
-  deliverAll({ list }: ModelExport, planned: readonly Planned[], trouble: Trouble) {
+  deliverAll(definition: ModelExport, planned: readonly Planned[], trouble: Trouble) {
+    const { list } = definition;
+    const ledger = ledgerOf(definition);
     const newRefusals: { entry: Entry; wasRefused: boolean }[] = [];
     const counted = { sent: 0, confirmed: 0, rejected: 0, unconfirmed: 0 };
     let newcomersRefused = 0;
+    let failed = 0;
     for (const one of planned) {
       const { entry, fate } = one;
       const isNew = fate !== 'LEAVER' && isNewcomer(entry);
@@ -76,6 +79,7 @@ export class Delivery {
         continue;
       }
       if (result === 'DONE' || result === 'FAILED') counted.sent += 1;
+      if (result === 'FAILED') failed += 1;
       if (result === 'DONE') {
         counted.confirmed += 1;
         entry.wasRefused = false;
@@ -83,16 +87,21 @@ export class Delivery {
       }
       counted.rejected += 1;
       entry.refused = refusalOf(entry, fate === 'LEAVER');
+      entry.isOptOut = result === 'OPTED_OUT';
       const { wasRefused } = entry;
       if (isNew && result !== 'OPTED_OUT') newRefusals.push({ entry, wasRefused });
       if (isNew && result === 'FAILED' && !wasRefused) newcomersRefused += 1;
       entry.wasRefused = true;
     }
-    const isFull = this.destination.isFull && newcomersRefused > 0;
-    // It is about the account, not about these people.
-    if (isFull)
+    const mayLackRoom = newcomersRefused > 0 || newRefusals.some(({ wasRefused }) => wasRefused);
+    const isFull = this.destination.isFull && failed > 0 && mayLackRoom;
+    // It is about the account, not about these people, nor about those whom earlier runs were refused.
+    if (isFull) {
       for (const { entry, wasRefused } of newRefusals)
         Object.assign(entry, { refused: undefined, wasRefused });
+      for (const entry of ledger.values())
+        if (isNewcomer(entry) && !entry.isLeaving && !entry.isOptOut) entry.refused = undefined;
+    }
     return { ...counted, isFull };
   }
 

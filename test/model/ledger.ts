@@ -55,6 +55,8 @@ export interface Entry {
   readonly filled: Set<Field>;
   /** A refusal that stands: of what, as text. */
   refused: string | undefined;
+  /** The refusal is an opt-out, which says nothing of the room in the account. */
+  isOptOut: boolean;
   /** It was refused, and not taken since: no newcomer, by whom a full account is recognised. */
   wasRefused: boolean;
 }
@@ -122,6 +124,7 @@ export function newEntry(wanted: Wanted | undefined): Entry {
     late: undefined,
     filled: new Set(),
     refused: undefined,
+    isOptOut: false,
     wasRefused: false,
   };
 }
