@@ -179,10 +179,10 @@ describe('the window in which the removals of an attempt took effect', () => {
 
   it('closes with a late outcome only within the minute', () => {
     const unknown = accepted(10, 11);
-    expect(lateWindow(unknown, at(71))).toEqual({ from: at(10), to: at(71) });
-    expect(lateWindow(unknown, at(72))).toBeUndefined();
-    expect(lateWindow(unknown, at(9))).toBeUndefined();
-    expect(lateWindow(unknown, undefined)).toBeUndefined();
-    expect(lateWindow(afterLoss(unknown), at(12))).toBeUndefined();
+    expect(lateWindow(unknown, at(71), MAX_GAP_MS)).toEqual({ from: at(10), to: at(71) });
+    expect(lateWindow(unknown, at(72), MAX_GAP_MS)).toBeUndefined();
+    expect(lateWindow(unknown, at(9), MAX_GAP_MS)).toBeUndefined();
+    expect(lateWindow(unknown, undefined, MAX_GAP_MS)).toBeUndefined();
+    expect(lateWindow(afterLoss(unknown), at(12), MAX_GAP_MS)).toBeUndefined();
   });
 });

@@ -24,6 +24,14 @@ const FORGOTTEN = {
   contentType: 'application/json',
 } as const satisfies FaultAction;
 
+/** The destination still works on the batch. */
+const UNDER_WAY = {
+  type: 'answer',
+  status: 200,
+  body: '{"status":"active","success":[],"failure":[]}',
+  contentType: 'application/json',
+} as const satisfies FaultAction;
+
 /** The batches that `questions` were asked for, in the order of the questions. */
 const askedFor = (sandbox: Sandbox, after = 0): string[] =>
   sandbox.log
@@ -153,19 +161,48 @@ describe('a batch of an earlier run', () => {
     expect(sandbox.faults()).toMatchObject([{ struck: 20 }]);
   });
 
-  it('keeps no run from being cancelled', async () => {
+  it('that the destination says for ever it still works on blocks one run for five minutes, once', async () => {
+    const time = fastTime(200);
+    await using engine = await startEngine({ sluice: time });
+    const { sandbox, sluice } = engine;
+    const exportId = await exportOf(engine, people(3));
+    const [batchId = ''] = await runWithoutOutcome(engine, exportId);
+    sandbox.addFault({ on: 'info', containing: batchId, times: null, action: UNDER_WAY });
+    const askedAt: number[] = [];
+    const stop = sandbox.on('call', ({ query }) => {
+      if (query.includes(batchId)) askedAt.push(time.clock.monotonic());
+    });
+
+    expect(await runFully(sluice, exportId)).toMatchObject({
+      state: 'SUCCEEDED',
+      progress: { unchanged: 0, toSend: 3, confirmed: 3 },
+    });
+    const [first = 0] = askedAt;
+    expect((askedAt.at(-1) ?? 0) - first).toBeGreaterThan(4 * 60_000);
+    expect(askedAt.length).toBeGreaterThanOrEqual(5);
+
+    const questions = askedAt.length;
+    expect((await runFully(sluice, exportId)).progress).toMatchObject({ unchanged: 3, toSend: 0 });
+    expect(askedAt).toHaveLength(questions);
+    stop();
+  });
+
+  it.each<[string, FaultAction]>([
+    ['nobody answers for', FORGOTTEN],
+    ['the destination still works on', UNDER_WAY],
+  ])('that %s keeps no run from being cancelled, and is left to the next one', async (_name, action) => {
     await using folder = await temporaryFolder();
     await using engine = await startEngine({ sluice: { folder: folder.path } });
     const { sandbox, sluice } = engine;
     const exportId = await exportOf(engine, people(3));
     const [batchId = ''] = await runWithoutOutcome(engine, exportId);
-    sandbox.addFault({ on: 'info', containing: batchId, times: null, action: FORGOTTEN });
+    sandbox.addFault({ on: 'info', containing: batchId, times: null, action });
     await sluice.stop();
-    // At real pace half a minute passes between two questions; here it does not pass at all.
+    // At real pace four seconds or more pass between two questions; here it does not pass at all.
     await using real = await startSluice({
       sandbox,
       folder: folder.path,
-      clock: withEndlessWaits(10_000),
+      clock: withEndlessWaits(3_000),
       env: { SLUICE_SANDBOX_TIME_SCALE: '1' },
     });
     const asked = sandbox.nextCall(({ kind }) => kind === 'info');
@@ -175,6 +212,8 @@ describe('a batch of an earlier run', () => {
 
     expect(await finish(real, runId)).toMatchObject({ state: 'CANCELED' });
     expect(askedFor(sandbox).filter((id) => id === batchId)).toHaveLength(2);
+    sandbox.clearFaults();
+    expect((await runFully(real, exportId)).progress).toMatchObject({ unchanged: 3, toSend: 0 });
   });
 });
 

@@ -308,6 +308,25 @@ describe('whoever is taken off the list', () => {
     expect(await world.comeBack(1, 2)).toEqual([]);
   });
 
+  it('by a batch that an earlier run left under way is put back after that removal, not before', async () => {
+    await using world = await removing(50_000);
+    const { sandbox, time } = world;
+    const stop = sandbox.on('accepted', () => sandbox.revokeKey());
+    await finish(world.sluice(), await world.start());
+    stop();
+    sandbox.restoreKey();
+    await connectionCalls(world.sluice()).connect(world.connectionId);
+    // Every answer of the importer takes eight seconds of the destination's time: the seventh tells the end.
+    world.onCall('info', () => {
+      time.pass(8_000);
+    });
+
+    expect(await world.comeBack(1, 2)).toEqual([1, 2]);
+
+    time.pass(55_000);
+    expect([1, 2, 3].map((n) => isOn(sandbox, n))).toEqual([true, true, false]);
+  });
+
   it('after another run had put the person back, by a removal that took effect late, is put back again', async () => {
     await using world = await removing(50_000);
     const { sandbox, time, connectionId } = world;

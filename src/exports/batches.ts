@@ -30,8 +30,8 @@ import { MAX_UNPROVEN_TRIES, unprovenTriesOf } from './unproven-tries.js';
  * (UNCONFIRMED).
  *
  * UNCONFIRMED: it may have arrived, and nobody will know in this run. With a receipt the next run of the ledger asks once
- * more, before it sends anything (see past-batches.ts); the answer, or three questions without one, make it RESOLVED, and the
- * figures of the old run stay as they were. Without one it stays UNCONFIRMED, and the next run sends its people again.
+ * more, before it sends anything (see past-batches.ts); the outcome, three questions without an answer, or five minutes of
+ * answers that the destination still works on it make it RESOLVED, and the figures of the old run stay as they were. Without one it stays UNCONFIRMED, and the next run sends its people again.
  *
  * SETTLED, RESOLVED and DROPPED are final. A batch and the counters of its run change in one transaction.
  */

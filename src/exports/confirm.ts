@@ -17,16 +17,13 @@ import { assertTenure, RunTakenError } from './fence.js';
 import { outcomeOfNewcomers } from './newcomers.js';
 import { plannedIn } from './planned.js';
 import type { Rejected } from './reject-people.js';
-import { afterAnswer, afterEnd, afterLoss, MAX_GAP_MS } from './removal-windows.js';
+import { afterAnswer, afterEnd, afterLoss, maxGapOf } from './removal-windows.js';
 import { SendingEndedError, type RunContext } from './run-context.js';
 import type { Parcel } from './intents.js';
 import { noteSightings } from './note-sightings.js';
 
 /** A batch without an outcome is not given up before it was asked about this often, however late the answers come. */
 const MIN_QUESTIONS = 5;
-
-/** How long this machine may stand still at a sped-up sandbox before answers count as too far apart. */
-const MAX_STALL_MS = 10_000;
 
 /**
  * Asks about an accepted batch until it is decided. The contacts are read again only where somebody failed: thousands
@@ -43,13 +40,13 @@ export async function followUp(
   const { services, limits, breaker } = context;
   /** Whether something kept answers about the batch away since the last one. */
   let isInterrupted = isResumed;
-  const note = noteSightings(context, batch);
+  const note = noteSightings(services, batch, () => context.decide({ batch, changes: {} }));
   // From now, not from the stored acceptance: after a restart with a clock that was put forward, batches would be lost.
   const lostAt = services.clock.monotonic() + limits.lostAfterMs;
   let waitMs = limits.firstOutcomeMs;
   for (let questions = 1; ; questions += 1) {
     const answer = await ask(context, batch, waitMs);
-    const maxGapMs = isInterrupted ? MAX_GAP_MS : Math.max(MAX_GAP_MS, MAX_STALL_MS * limits.timeScale);
+    const maxGapMs = maxGapOf(limits, { isInterrupted });
     if (answer.state === 'COMPLETED') {
       breaker.followedUp('COMPLETED');
       Object.assign(batch, afterEnd(batch, answer.at, maxGapMs));

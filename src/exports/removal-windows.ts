@@ -1,3 +1,4 @@
+import type { DestinationLimits } from '../destinations/destination.js';
 import type { Batch } from '../entities/batch.js';
 import type { RemovalWindow } from './ledger.js';
 
@@ -34,8 +35,22 @@ export interface Sighting {
 /** After an outage or a restart, answers further apart than this prove nothing about the time in between. */
 export const MAX_GAP_MS = 60_000;
 
+/** How long this machine may stand still at a sped-up sandbox before answers count as too far apart. */
+const MAX_STALL_MS = 10_000;
+
 /** The closed windows of one batch that are kept, the latest. */
 const MAX_WINDOWS = 3;
+
+/**
+ * How far two answers may lie apart, by the destination's clock, so that the time in between is proven.
+ * @param options.isInterrupted whether something kept answers away since the last one.
+ */
+export function maxGapOf(
+  { timeScale }: Pick<DestinationLimits, 'timeScale'>,
+  { isInterrupted }: { isInterrupted: boolean },
+): number {
+  return isInterrupted ? MAX_GAP_MS : Math.max(MAX_GAP_MS, MAX_STALL_MS * timeScale);
+}
 
 /** The state after an answer that the batch is not done yet. */
 export function afterAnswer(state: WindowState, { at, begun }: Sighting, maxGapMs: number): WindowState {
@@ -70,9 +85,13 @@ export function windowsOf(state: WindowState): RemovalWindow[] {
  * The window that a late outcome adds to those that were noted when the batch was given up; undefined: none.
  * @param at what the clock showed in the answer that the batch is done.
  */
-export function lateWindow(state: WindowState, at: number | undefined): RemovalWindow | undefined {
+export function lateWindow(
+  state: WindowState,
+  at: number | undefined,
+  maxGapMs: number,
+): RemovalWindow | undefined {
   const open = openWindow(state);
-  if (open === undefined || at === undefined || at - open.to > MAX_GAP_MS || at < open.from) return undefined;
+  if (open === undefined || at === undefined || at - open.to > maxGapMs || at < open.from) return undefined;
   return { from: open.from, to: at };
 }
 
