@@ -8,11 +8,19 @@ import {
   held,
   imports,
   people,
+  runFully,
   startEngine,
   wanted,
+  type Engine,
   type FastTime,
 } from './helpers/engine.js';
-import { connectedConnection, createExportOf, segmentNamed, startRun } from './helpers/flows.js';
+import {
+  connectedConnection,
+  createExportOf,
+  segmentNamed,
+  startRun,
+  type FinishedRun,
+} from './helpers/flows.js';
 import { scrape, METRICS_TOKEN } from './helpers/metrics.js';
 import { startProgram } from './helpers/program.js';
 import { startTestSandbox } from './helpers/sandbox.js';
@@ -45,6 +53,22 @@ async function hourOfFaults(sandbox: Sandbox, { clock }: FastTime): Promise<void
 /** How many different people were in the requests. */
 function peopleIn(sandbox: Sandbox): number {
   return new Set(bodiesOf(imports(sandbox)).flatMap((contacts) => contacts.map(({ email }) => email))).size;
+}
+
+/** So many exports of so many people each, of whom no two have anybody in common. */
+async function smallExports(
+  { sluice, connectionId }: Engine,
+  count: number,
+  size: number,
+): Promise<string[]> {
+  const exports: string[] = [];
+  for (let n = 0; n < count; n += 1) {
+    const segment = `Segment ${n}`;
+    await sluice.importCsv(people(size, 1 + n * size), { segment });
+    const segmentIds = [await segmentNamed(sluice, segment)];
+    exports.push(await createExportOf(sluice, { connectionId, segmentIds, name: `Export ${n}` }));
+  }
+  return exports;
 }
 
 interface Shown {
@@ -159,6 +183,66 @@ describe('an importer that is out of order for an hour', () => {
       expect(held(sandbox)).toEqual(wanted(count));
       // A batch may have been the first and the third failure of those that opened the breaker.
       expect(mostSends(sandbox)).toBeLessThanOrEqual(3);
+    },
+    PATIENCE_MS,
+  );
+});
+
+describe('an importer that is out of order while many small runs come', () => {
+  const FEW = 3;
+
+  it(
+    'of one export after the other: at most two batches are unconfirmed, and all get through afterwards',
+    async () => {
+      const time = fastTime(1_000);
+      await using engine = await startEngine({ ...KEEP, sluice: time });
+      const { sandbox, sluice } = engine;
+      const exports = await smallExports(engine, 12, FEW);
+      sandbox.addFault({ on: 'importer', times: null, action: { type: 'answer', status: 500 } });
+      const over = hourOfFaults(sandbox, time);
+      const runs: FinishedRun[] = [];
+      for (const exportId of exports) runs.push(await runFully(sluice, exportId));
+      await over;
+      const unconfirmed = runs.filter(({ progress }) => progress.unconfirmed > 0);
+      expect(unconfirmed.length).toBeLessThanOrEqual(2);
+      expect(mostSends(sandbox)).toBeLessThanOrEqual(3);
+      for (const exportId of exports) {
+        const { progress } = await runFully(sluice, exportId);
+        expect(progress).toMatchObject({ rejected: 0, unconfirmed: 0, notSent: 0 });
+      }
+      expect(held(sandbox)).toEqual(wanted(12 * FEW));
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'of the same export: nobody is sent more than three times without proof, also after a restart',
+    async () => {
+      const time = fastTime(1_000);
+      await using folder = await temporaryFolder();
+      await using sandbox = await startTestSandbox(KEEP.sandbox);
+      const options = { ...time, folder: folder.path, sandbox };
+      sandbox.addFault({ on: 'importer', times: null, action: { type: 'answer', status: 500 } });
+      const over = hourOfFaults(sandbox, time);
+      const begin = async () => {
+        await using sluice = await startSluice(options);
+        const connectionId = await connectedConnection(sluice, sandbox);
+        const exportId = await exportOf({ sluice, connectionId }, people(FEW));
+        const first = await runFully(sluice, exportId);
+        expect(first).toMatchObject({ progress: { unconfirmed: FEW } });
+        const next = await startRun(sluice, exportId);
+        await untilProblem(sluice, next, 'SENDING_PAUSED');
+        return { exportId, next };
+      };
+      const { exportId, next } = await begin();
+      await using sluice = await startSluice(options);
+      const runs = [await finish(sluice, next)];
+      for (let n = 0; n < 5; n += 1) runs.push(await runFully(sluice, exportId));
+      await over;
+      expect(mostSends(sandbox)).toBeLessThanOrEqual(3 + 1);
+      expect(sandbox.log.filter(({ kind, status }) => kind === 'importer' && status === 500)).toHaveLength(3);
+      expect(runs.map(({ progress }) => progress.unconfirmed)).toEqual(Array(6).fill(0));
+      expect(held(sandbox)).toEqual(wanted(FEW));
     },
     PATIENCE_MS,
   );
