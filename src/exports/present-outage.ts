@@ -11,7 +11,8 @@ import type { PlannedEntry } from './planned.js';
  * use up the tries of another batch at once nor send the same people again.
  *
  * The tries without proof since the last proof belong to the present outage. A proof is a batch that was accepted, or refused
- * because of its contacts. Losses end with a batch that was completed.
+ * because of its contacts. Losses end with a batch that was completed. A batch that is RESOLVED, because a later run asked about
+ * it, still counts: most answers only say that it was lost.
  */
 
 /** How long after its last try an outage is remembered, in intervals between tests: two days, for exports that run once a day. */
@@ -32,7 +33,7 @@ const TRIED = `"recent" AS (
       AND "batches"."runId" = "run"."id" AND "batches"."intentAt" >= $2),
   "proof" AS (
     SELECT COALESCE(MAX(CASE WHEN "state" = 'SETTLED' AND "acceptedAt" = '' AND "rejected" > 0 THEN "intentAt"
-        WHEN "state" IN ('SETTLED', 'RESOLVED') OR "losses" = 0 THEN "acceptedAt" END), '') AS "answeredAt",
+        WHEN "state" = 'SETTLED' OR "losses" = 0 THEN "acceptedAt" END), '') AS "answeredAt",
       COALESCE(MAX(CASE WHEN "state" = 'SETTLED' THEN "acceptedAt" END), '') AS "completedAt"
     FROM "recent"),
   "counted" AS (
@@ -41,7 +42,7 @@ const TRIED = `"recent" AS (
       CASE WHEN "intentAt" > "answeredAt" AND "state" = 'SENDING' THEN 1 ELSE 0 END AS "open",
       CASE WHEN "acceptedAt" > "completedAt" THEN "losses" ELSE 0 END AS "lost"
     FROM "recent" CROSS JOIN "proof"
-    WHERE "state" IN ('PLANNED', 'SENDING', 'UNCONFIRMED')),
+    WHERE "state" IN ('PLANNED', 'SENDING', 'UNCONFIRMED', 'RESOLVED')),
   "tried" AS (SELECT * FROM "counted" WHERE "failed" + "open" + "lost" > 0)`;
 
 type Intervals = Pick<DestinationLimits, 'testIntervalMs'>;
