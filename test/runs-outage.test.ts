@@ -2,17 +2,27 @@ import type { FaultAction } from '../sandbox/faults.js';
 import type { Sandbox } from '../sandbox/sandbox.js';
 import {
   bodiesOf,
+  emailOf,
   exportOf,
   fastTime,
   finish,
   held,
   imports,
   people,
+  runFully,
   startEngine,
   wanted,
+  type Engine,
   type FastTime,
 } from './helpers/engine.js';
-import { connectedConnection, createExportOf, segmentNamed, startRun } from './helpers/flows.js';
+import {
+  connectedConnection,
+  createExportOf,
+  segmentNamed,
+  startRun,
+  type ExportWishes,
+  type FinishedRun,
+} from './helpers/flows.js';
 import { scrape, METRICS_TOKEN } from './helpers/metrics.js';
 import { startProgram } from './helpers/program.js';
 import { startTestSandbox } from './helpers/sandbox.js';
@@ -47,6 +57,23 @@ function peopleIn(sandbox: Sandbox): number {
   return new Set(bodiesOf(imports(sandbox)).flatMap((contacts) => contacts.map(({ email }) => email))).size;
 }
 
+/** So many exports of so many people each, of whom no two have anybody in common. */
+async function smallExports(
+  { sluice, connectionId }: Engine,
+  count: number,
+  size: number,
+  wishes: Partial<ExportWishes> = {},
+): Promise<string[]> {
+  const exports: string[] = [];
+  for (let n = 0; n < count; n += 1) {
+    const segment = `Segment ${n}`;
+    await sluice.importCsv(people(size, 1 + n * size), { segment });
+    const segmentIds = [await segmentNamed(sluice, segment)];
+    exports.push(await createExportOf(sluice, { connectionId, segmentIds, name: `Export ${n}`, ...wishes }));
+  }
+  return exports;
+}
+
 interface Shown {
   readonly state: string;
   readonly problem: { readonly code: string } | null;
@@ -62,6 +89,17 @@ async function untilProblem(sluice: Sluice, id: string, code: string | null): Pr
     if ((exportRunChanged.problem?.code ?? null) === code) return;
   }
   throw new Error('The run ended before.');
+}
+
+/** Watches the run to its end. @returns the problems that it showed, each once; null: none. */
+async function problemsOf(sluice: Sluice, id: string): Promise<(string | null)[]> {
+  const codes = new Set<string | null>();
+  const events = sluice.subscribe<{ exportRunChanged: Shown }>(
+    'subscription ($id: ID!) { exportRunChanged(runId: $id) { state problem { code } } }',
+    { id },
+  );
+  for await (const { exportRunChanged } of events) codes.add(exportRunChanged.problem?.code ?? null);
+  return [...codes];
 }
 
 describe('an importer that is out of order for an hour', () => {
@@ -159,6 +197,154 @@ describe('an importer that is out of order for an hour', () => {
       expect(held(sandbox)).toEqual(wanted(count));
       // A batch may have been the first and the third failure of those that opened the breaker.
       expect(mostSends(sandbox)).toBeLessThanOrEqual(3);
+    },
+    PATIENCE_MS,
+  );
+});
+
+describe('an importer that is out of order while many small runs come', () => {
+  const FEW = 3;
+
+  it(
+    'of one export after the other: at most two batches are unconfirmed, and all get through afterwards',
+    async () => {
+      const time = fastTime(1_000);
+      await using engine = await startEngine({ ...KEEP, sluice: time });
+      const { sandbox, sluice } = engine;
+      const exports = await smallExports(engine, 12, FEW);
+      sandbox.addFault({ on: 'importer', times: null, action: { type: 'answer', status: 500 } });
+      const over = hourOfFaults(sandbox, time);
+      const runs: FinishedRun[] = [];
+      for (const exportId of exports) runs.push(await runFully(sluice, exportId));
+      await over;
+      const unconfirmed = runs.filter(({ progress }) => progress.unconfirmed > 0);
+      expect(unconfirmed.length).toBeLessThanOrEqual(2);
+      expect(mostSends(sandbox)).toBeLessThanOrEqual(3);
+      for (const exportId of exports) {
+        const { progress } = await runFully(sluice, exportId);
+        expect(progress).toMatchObject({ rejected: 0, unconfirmed: 0, notSent: 0 });
+      }
+      expect(held(sandbox)).toEqual(wanted(12 * FEW));
+    },
+    PATIENCE_MS,
+  );
+
+  const faults: [string, FaultAction][] = [
+    ['answers 500', { type: 'answer', status: 500 }],
+    ['accepts batches and loses them', { type: 'batch', status: 'failed', processed: 0 }],
+  ];
+
+  it.each(faults)(
+    'of the same export, %s: nobody is sent more than three times without proof, also after a restart',
+    async (_name, action) => {
+      const time = fastTime(1_000);
+      await using folder = await temporaryFolder();
+      await using sandbox = await startTestSandbox(KEEP.sandbox);
+      const options = { ...time, folder: folder.path, sandbox };
+      sandbox.addFault({ on: 'importer', times: null, action });
+      const over = hourOfFaults(sandbox, time).then(() => imports(sandbox).length);
+      const begin = async () => {
+        await using sluice = await startSluice(options);
+        const connectionId = await connectedConnection(sluice, sandbox);
+        const exportId = await exportOf({ sluice, connectionId }, people(FEW));
+        expect(await runFully(sluice, exportId)).toMatchObject({ progress: { unconfirmed: FEW } });
+        const next = await startRun(sluice, exportId);
+        await untilProblem(sluice, next, 'SENDING_PAUSED');
+        return { exportId, next };
+      };
+      const { exportId, next } = await begin();
+      await using sluice = await startSluice(options);
+      const runs = [await finish(sluice, next)];
+      for (let n = 0; n < 5; n += 1) runs.push(await runFully(sluice, exportId));
+      expect(await over).toBe(3);
+      expect(runs.map(({ progress }) => progress.unconfirmed)).toEqual(Array(6).fill(0));
+      expect(imports(sandbox)).toHaveLength(3 + 1);
+      expect(held(sandbox)).toEqual(wanted(FEW));
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'ends for all with a batch that is refused because of its contacts',
+    async () => {
+      await using engine = await startEngine({ ...KEEP, sluice: fastTime(1_000) });
+      const { sandbox, sluice } = engine;
+      const [first = '', second = '', third = ''] = await smallExports(engine, 3, 1);
+      sandbox.addFault({ on: 'importer', times: 3, action: { type: 'answer', status: 500 } });
+      sandbox.addFault({ on: 'importer', nth: 4, action: { type: 'refuse', contacts: [1] } });
+      expect(await runFully(sluice, first)).toMatchObject({ progress: { unconfirmed: 1 } });
+      const refused = await startRun(sluice, second);
+      expect(await problemsOf(sluice, refused)).toContain('SENDING_PAUSED');
+      expect(await finish(sluice, refused)).toMatchObject({ progress: { rejected: 1 } });
+      const last = await startRun(sluice, third);
+      expect(await problemsOf(sluice, last)).toEqual([null]);
+      expect(await finish(sluice, last)).toMatchObject({ state: 'SUCCEEDED' });
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'is not remembered after a proof: a failure after a restart pauses nothing',
+    async () => {
+      // A minute takes 0.6 s.
+      const time = fastTime(100);
+      await using folder = await temporaryFolder();
+      await using sandbox = await startTestSandbox(KEEP.sandbox);
+      const options = { ...time, folder: folder.path, sandbox };
+      // Both batches fail. One of them uses up its tries, and the other one is accepted.
+      sandbox.addFault({ on: 'importer', times: 5, action: { type: 'answer', status: 500 } });
+      sandbox.addFault({ on: 'importer', nth: 6, action: { type: 'withhold', status: 'active' } });
+      const begin = async () => {
+        await using sluice = await startSluice(options);
+        const connectionId = await connectedConnection(sluice, sandbox);
+        const id = await startRun(sluice, await exportOf({ sluice, connectionId }, people(2 * BATCH)));
+        await untilProblem(sluice, id, 'SENDING_PAUSED');
+        await untilProblem(sluice, id, null);
+        return { connectionId, id };
+      };
+      const { connectionId, id } = await begin();
+      time.pass(HOUR_MS);
+      sandbox.clearFaults();
+      sandbox.addFault({
+        on: 'importer',
+        containing: emailOf(1_000),
+        action: { type: 'answer', status: 502 },
+      });
+      await using sluice = await startSluice(options);
+      await sluice.importCsv(people(2, 1_000), { segment: 'Small' });
+      const segmentIds = [await segmentNamed(sluice, 'Small')];
+      const small = await startRun(sluice, await createExportOf(sluice, { connectionId, segmentIds }));
+      expect(await problemsOf(sluice, small)).toEqual([null]);
+      expect(await finish(sluice, small)).toMatchObject({ state: 'SUCCEEDED' });
+      expect(await finish(sluice, id)).toMatchObject({ state: 'SUCCEEDED_WITH_WARNINGS' });
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'tests with one run at a time: the others spend no calls',
+    async () => {
+      const time = fastTime(1_000);
+      await using engine = await startEngine({ ...KEEP, sluice: time });
+      const { sandbox, sluice } = engine;
+      const count = 6;
+      const exports = await smallExports(engine, count, 20, { leavers: 'UNSUBSCRIBE' });
+      for (const exportId of exports) await runFully(sluice, exportId);
+      // The clock of the destination is looked at before each removal.
+      for (let n = 0; n < count; n += 1)
+        await sluice.importCsv(people(19, 1 + n * 20), { segment: `Segment ${n}` });
+      sandbox.addFault({ on: 'importer', times: null, action: { type: 'answer', status: 500 } });
+      const over = hourOfFaults(sandbox, time).then(() => [...sandbox.log]);
+      const ids: string[] = [];
+      for (const exportId of exports) ids.push(await startRun(sluice, exportId));
+      for (const id of ids) await untilProblem(sluice, id, 'SENDING_PAUSED');
+      const from = sandbox.log.length;
+      const calls = (await over).slice(from).map(({ kind }) => kind);
+      const tests = calls.filter((kind) => kind === 'importer').length;
+      expect(tests).toBeGreaterThan(1);
+      // The question, and the look at the clock; the last test may not have been sent yet.
+      expect(calls.filter((kind) => kind === 'lists').length).toBeLessThanOrEqual(2 * (tests + 1));
+      for (const id of ids) await finish(sluice, id);
     },
     PATIENCE_MS,
   );

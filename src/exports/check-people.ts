@@ -35,14 +35,19 @@ const MAX_TRIES = 3;
 /** PUT_CHECKED without a batch: an earlier worker of the run looked them up, and nobody knows how long ago. */
 const CHECKS = [LedgerTask.CHECK, LedgerTask.PUT_CHECKED];
 
-/**
- * Asks about everybody who is to be looked up first, some hundreds at a time, in key order: batches of them are ranges.
- * @param admit takes those who may be sent.
- */
-export async function checkPeople(
-  context: RunContext,
-  admit: (entries: readonly PlannedEntry[]) => void,
-): Promise<void> {
+/** What look-ups wait for: a batch of another run with the same address, or the circuit breaker of the account. */
+export type LookUpWait = 'OTHERS' | 'BREAKER';
+
+/** Who is told how the look-ups go on. */
+export interface LookUpListener {
+  /** Takes those who may be sent. */
+  readonly admit: (entries: readonly PlannedEntry[]) => void;
+  /** Undefined: they go on. */
+  readonly waits: (what: LookUpWait | undefined) => void;
+}
+
+/** Asks about everybody who is to be looked up first, some hundreds at a time, in key order: batches of them are ranges. */
+export async function checkPeople(context: RunContext, { admit, waits }: LookUpListener): Promise<void> {
   const { run, services, limits } = context;
   const { reader } = services.database;
   const batches = await reader.findBy(Batch, { runId: run.id, checked: true, state: In(UNDECIDED) });
@@ -57,14 +62,18 @@ export async function checkPeople(
     );
     const last = people.at(-1);
     if (last === undefined) return;
-    const admitted = await checkPage(context, people.filter(taken.isFree));
+    const admitted = await checkPage(context, people.filter(taken.isFree), waits);
     if (admitted.length > 0) admit(admitted.map((entry) => ({ ...entry, task: LedgerTask.PUT_CHECKED })));
     cursor = last.emailKey;
   }
 }
 
 /** Whoever could not be looked up is tried again after the others. @returns who may be sent, in the same order. */
-async function checkPage(context: RunContext, people: readonly PlannedEntry[]): Promise<PlannedEntry[]> {
+async function checkPage(
+  context: RunContext,
+  people: readonly PlannedEntry[],
+  waits: LookUpListener['waits'],
+): Promise<PlannedEntry[]> {
   const { services, limits, sending } = context;
   const admitted = new Set<PlannedEntry>();
   let left = people;
@@ -72,7 +81,7 @@ async function checkPage(context: RunContext, people: readonly PlannedEntry[]): 
     const again: PlannedEntry[] = [];
     let waitMs = limits.retryIntervalMs * 2 ** (tries - 1);
     for (const entry of left) {
-      await untilNobodyElseSends(context, entry);
+      await untilNobodyElseSends(context, entry, waits);
       const problem = await tryToCheck(context, entry);
       const afterMs = problem instanceof RetryLaterError && !problem.tooFast ? (problem.afterMs ?? 0) : 0;
       const isTriedAgain =
@@ -118,18 +127,21 @@ async function decide(
 
 /**
  * Another run may be about to take the address off the list: what is read meanwhile is not what will hold. While the circuit
- * breaker of the account is open nobody is looked up either.
+ * breaker of the account is open nobody is looked up either, except for the run whose batch is to be the test.
  */
 async function untilNobodyElseSends(
   { run, services, bell, sending, holds, breaker }: RunContext,
   entry: PlannedEntry,
+  waits: LookUpListener['waits'],
 ): Promise<void> {
   const alone = [entry];
   for (;;) {
     const seen = bell.count();
     sending.signal.throwIfAborted();
-    const mayAsk = breaker.admits() !== 'NONE' || !breaker.isOpen();
-    if (mayAsk && !(await holds.isHeld(services.database.reader, run, alone))) return;
+    const isHeld = await holds.isHeld(services.database.reader, run, alone);
+    const mayAsk = breaker.admits(run) !== 'NONE' || !breaker.isOpen();
+    waits(isHeld ? 'OTHERS' : mayAsk ? undefined : 'BREAKER');
+    if (mayAsk && !isHeld) return;
     await bell.after(seen);
   }
 }

@@ -4,7 +4,7 @@ import { ExportRunPhase } from '../entities/export-run.js';
 import type { Batch } from '../entities/batch.js';
 import { lookAtClock } from './attempt-clock.js';
 import { callOnce } from './call-destination.js';
-import { checkPeople } from './check-people.js';
+import { checkPeople, type LookUpWait } from './check-people.js';
 import { followUp } from './confirm.js';
 import { transactAs } from './fence.js';
 import { openOutbox } from './outbox.js';
@@ -33,13 +33,14 @@ const MAX_LEAVING = 16;
  * @throws {ShutdownError} when the process stops; whatever else goes wrong in one of the batches.
  */
 export async function deliver(context: RunContext): Promise<void> {
-  const { sending, bell, turns, breaker } = context;
+  const { run, sending, bell, turns, breaker } = context;
   const { outbox, accepted } = await openOutbox(context);
   const commitIntent = createCommitIntent(context);
   const carried = new Set<Promise<void>>();
   const failures: unknown[] = [];
   /** Parcels that wait for their turn or are being handed over, and people who are looked up first. */
   let leaving = 0;
+  let lookUpsWaitFor: LookUpWait | undefined;
 
   /** Nothing more is sent; receipts are still followed up, unless somebody else has the run or the process stops. */
   const fail = (error: unknown) => {
@@ -78,7 +79,7 @@ export async function deliver(context: RunContext): Promise<void> {
       signal: sending.signal,
       prepare: async () => {
         begun();
-        ended = breaker.begin();
+        ended = breaker.begin(run);
         intent.resolve(ended === undefined ? { held: true } : await commitIntent(parcel));
       },
     } as const;
@@ -87,7 +88,8 @@ export async function deliver(context: RunContext): Promise<void> {
       .then(() => turns.take(request, async () => handOver(context, parcel, await intent.promise, ended)))
       .then((commit) => commit())
       .finally(() => {
-        ended?.('NOT_TAKEN');
+        if (ended === undefined) breaker.leavePlace(run);
+        else ended('NOT_TAKEN');
         leaving -= 1;
         begun();
         bell.ring();
@@ -99,17 +101,24 @@ export async function deliver(context: RunContext): Promise<void> {
 
   const check = async () => {
     leaving += 1;
-    await checkPeople(context, (entries) => {
-      outbox.pack(entries);
-      bell.ring();
+    await checkPeople(context, {
+      admit: (entries) => {
+        outbox.pack(entries);
+        bell.ring();
+      },
+      waits: (what) => {
+        if (what !== lookUpsWaitFor) bell.ring();
+        lookUpsWaitFor = what;
+      },
     }).finally(() => {
       leaving -= 1;
+      lookUpsWaitFor = undefined;
     });
   };
 
   /** Asks the harmless question that comes before a test of the destination. */
   const askDestination = async (answered: (isAnswered: boolean) => void) => {
-    const { destination, run } = context;
+    const { destination } = context;
     try {
       await callOnce(context, (credentials) => destination.list(credentials, run.listId));
       answered(true);
@@ -130,25 +139,32 @@ export async function deliver(context: RunContext): Promise<void> {
       }
       const hasToSend = !outbox.isEmpty() || leaving > 0;
       await showPause(context, breaker.isOpen() && hasToSend);
-      const admission = breaker.admits();
-      const parcel = admission === 'NONE' ? undefined : await outbox.take(admission === 'ONE');
-      if (parcel !== undefined) {
+      const admission = breaker.admits(run);
+      const isTest = admission !== 'ANY';
+      const mayAsk = breaker.isQuestionDue();
+      const parcel = admission === 'NONE' && !mayAsk ? undefined : await outbox.take(isTest);
+      if (parcel !== undefined && breaker.takePlace(run)) {
         // One parcel at a time waits for its turn: the next is chosen only when this one has gone.
         await new Promise<void>((begun) => carry(send(parcel, begun)));
         continue;
       }
+      if (parcel !== undefined) outbox.put([parcel]);
+      // Somebody else may have a batch to test with.
+      else if (leaving === (lookUpsWaitFor === 'OTHERS' ? 1 : 0)) breaker.leavePlace(run);
       if (outbox.isEmpty() && carried.size === 0) break;
       const allSent = outbox.isEmpty() && leaving === 0;
       await showPhase(context, allSent ? ExportRunPhase.CONFIRMING : ExportRunPhase.SENDING);
-      const answered = hasToSend ? breaker.claimQuestion() : undefined;
+      const hasTest = parcel !== undefined || lookUpsWaitFor === 'BREAKER';
+      const answered = hasTest ? breaker.claimQuestion(run) : undefined;
       if (answered !== undefined) carry(askDestination(answered));
-      const waitsFor = admission === 'NONE' ? breaker.questionDueAt() : outbox.dueAt();
+      const waitsFor = admission !== 'NONE' || mayAsk ? outbox.dueAt(isTest) : breaker.questionDueAt();
       await bell.after(seen, hasToSend ? waitsFor : undefined);
     }
   } catch (error: unknown) {
     fail(error);
   }
   await settled(carried);
+  breaker.leavePlace(run);
   if (failures.length > 0) throw failures[0];
   if (sending.signal.aborted && !(sending.signal.reason instanceof SendingEndedError))
     throw sending.signal.reason;

@@ -3,11 +3,12 @@ import type { Contact } from '../destinations/destination.js';
 import { Batch, BatchState } from '../entities/batch.js';
 import { exhaustBatch } from './batches.js';
 import { plannedAfter, plannedIn, type PlannedEntry } from './planned.js';
+import { spentOn } from './present-outage.js';
 import { contactOf } from './mapping.js';
 import type { RunContext } from './run-context.js';
 import type { Parcel } from './intents.js';
 import { takenRanges } from './taken-ranges.js';
-import { hasTriesLeft, unprovenTriesOf } from './unproven-tries.js';
+import { hasTriesLeft, MAX_UNPROVEN_TRIES, unprovenTriesOf } from './unproven-tries.js';
 
 /** What one run has still to send, in the order in which it should go. */
 export interface Outbox {
@@ -15,15 +16,16 @@ export interface Outbox {
    * Takes the next parcel that may go now: one that is to be sent again and is due, else the next contacts of the
    * ledger. Undefined: nothing may go at present.
    * @param isTest the destination is perhaps out of order: a batch that was tried before goes first, so that no others come
-   *   into doubt, and one that has a single try left goes last.
+   *   into doubt, and one that has a single try left goes last. Tries of other runs count too: people who have used them up
+   *   do not go for an hour.
    */
   readonly take: (isTest: boolean) => Promise<Parcel | undefined>;
   /** Puts parcels in that are to be sent (again). */
   readonly put: (parcels: readonly Parcel[]) => void;
   /** Packs contacts that were looked up first, and puts the parcels in. */
   readonly pack: (entries: readonly PlannedEntry[]) => void;
-  /** When the next parcel that waits is due, by the monotonic clock; undefined: none waits for a time. */
-  readonly dueAt: () => number | undefined;
+  /** When `take` may find the next parcel that waits, by the monotonic clock; undefined: none waits for a time. */
+  readonly dueAt: (isTest: boolean) => number | undefined;
   /** Whether everything was taken. */
   readonly isEmpty: () => boolean;
 }
@@ -88,15 +90,54 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
 
   const takeAt = (index: number) => (index === -1 ? undefined : waiting.splice(index, 1)[0]);
 
-  const nextParcel = async (isTest: boolean): Promise<Parcel | undefined> => {
+  /** Until when parcels are no tests, because their people have used up their tries in other runs. */
+  const rests = new WeakMap<Parcel, number>();
+  const testableAt = (parcel: Parcel) => Math.max(parcel.dueAt, rests.get(parcel) ?? -Infinity);
+
+  /** How often the people of a parcel were sent in the present outage; if they have used up their tries, it rests. */
+  const triesOf = async (parcel: Parcel): Promise<number> => {
+    const { tries, forMs } = await spentOn(
+      reader,
+      services.clock,
+      run.account,
+      context.limits,
+      parcel.entries,
+    );
+    if (tries >= MAX_UNPROVEN_TRIES) rests.set(parcel, services.clock.monotonic() + Math.max(forMs, 1));
+    return Math.max(tries, unprovenTriesOf(parcel.batch));
+  };
+
+  const nextTest = async (): Promise<Parcel | undefined> => {
     const now = services.clock.monotonic();
-    const due = (fits: (parcel: Parcel) => boolean) =>
-      waiting.findIndex((parcel) => parcel.dueAt <= now && fits(parcel));
-    if (isTest) {
-      const tried = (tries: number) => takeAt(due(({ batch }) => unprovenTriesOf(batch) === tries));
-      return tried(1) ?? tried(0) ?? (await nextOfLedger()) ?? takeAt(due(() => true));
+    const due = waiting.filter((parcel) => testableAt(parcel) <= now);
+    const tried = (tries: number) => due.filter(({ batch }) => unprovenTriesOf(batch) === tries);
+    const first = [...tried(1), ...tried(0)].slice(0, MAX_FAILED);
+    const last = tried(MAX_UNPROVEN_TRIES - 1);
+    for (;;) {
+      const parcel = first.shift() ?? (last.length < MAX_FAILED ? await drawn() : undefined);
+      if (parcel === undefined) break;
+      const tries = await triesOf(parcel);
+      if (tries < MAX_UNPROVEN_TRIES - 1) return takeAt(waiting.indexOf(parcel));
+      if (tries < MAX_UNPROVEN_TRIES) last.push(parcel);
     }
-    const again = takeAt(due(() => true));
+    for (const parcel of last) {
+      if ((await triesOf(parcel)) < MAX_UNPROVEN_TRIES) return takeAt(waiting.indexOf(parcel));
+    }
+    return undefined;
+  };
+
+  /** The next contacts of the ledger, among those that wait, unless too many wait already. */
+  const drawn = async (): Promise<Parcel | undefined> => {
+    if (waiting.filter((parcel) => rests.has(parcel)).length >= MAX_FAILED) return undefined;
+    const parcel = await nextOfLedger();
+    if (parcel !== undefined) waiting.push(parcel);
+    return parcel;
+  };
+
+  const nextParcel = async (isTest: boolean): Promise<Parcel | undefined> => {
+    if (isTest) return nextTest();
+    const now = services.clock.monotonic();
+    const again = takeAt(waiting.findIndex(({ dueAt }) => dueAt <= now));
     if (again !== undefined) return again;
     return waiting.filter(({ failures }) => failures > 0).length < MAX_FAILED ? nextOfLedger() : undefined;
   };
@@ -123,9 +164,9 @@ export async function openOutbox(context: RunContext): Promise<{ outbox: Outbox;
           left = left.slice(count);
         }
       },
-      dueAt: () => {
+      dueAt: (isTest) => {
         if (waiting.length === 0 || held.length === MAX_HELD) return undefined;
-        return Math.min(...waiting.map((parcel) => parcel.dueAt));
+        return Math.min(...waiting.map((parcel) => (isTest ? testableAt(parcel) : parcel.dueAt)));
       },
       isEmpty: () => next === undefined && read.length + waiting.length + held.length === 0,
     },
