@@ -34,7 +34,11 @@ export async function accountFull(context: RunContext): Promise<Problem | undefi
   const refusedAgain = await countRefusedAgain(scanner, run);
   return refusedAgain === 0
     ? undefined
-    : problemOf(`${shown(refusedAgain)} contacts that an earlier run had tried`, limit, contacts);
+    : problemOf(
+        `${shown(refusedAgain)} ${refusedAgain === 1 ? 'contact' : 'contacts'} that an earlier run had tried`,
+        limit,
+        contacts,
+      );
 }
 
 /** Whether contacts of the run were refused in the outcome of a batch. Who is refused at once is told why, and has left it. */
